@@ -1,0 +1,112 @@
+# Everything is made from here; `make` alone lists the targets.
+# Nothing is needed but make and Python >= 3.11 (`make PYTHON=/path/to/python3` picks one).
+
+PYTHON ?= python3
+PORT ?= 8000
+ENGINE_PORT ?= 4566
+DEBUG ?=
+PERSIST ?=
+WEBHOOK_SECRET ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+SAM := .venv-sam/bin/sam
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input
+SOURCES := functions infra tests
+PYTEST := $(BIN)/python -m pytest
+NEEDS_MORE := packaging or apt
+export SAM_CLI_TELEMETRY := 0
+
+# The directories that the editable install maps: a new one has to be installed.
+PACKAGES := $(wildcard functions/*/__init__.py infra/__init__.py)
+
+# Refuses, in one sentence that says what to do, a Python that cannot make the environment.
+define require_python
+@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) here: install Python 3.11 or newer, or name one with make PYTHON=/path/to/python3." >&2; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1), Tasklane needs Python 3.11 or newer: name one with make PYTHON=/path/to/python3." >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) comes without its venv module: install it (Debian and Ubuntu: apt-get install python3-venv), then run make again." >&2; exit 1; }
+endef
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: .venv/installed ## make the development environment in .venv, with nothing but pip
+
+.venv/locked: requirements-dev.lock
+	$(require_python)
+	@echo "Installing into .venv (about a minute the first time)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/installed: .venv/locked pyproject.toml $(PACKAGES)
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-sam/installed: requirements-sam.lock
+	$(require_python)
+	@echo "Installing the AWS SAM command line into .venv-sam"
+	@$(PYTHON) -m venv --clear .venv-sam
+	@.venv-sam/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements-sam.lock
+	@touch $@
+
+# Ctrl-C is for the run alone: with a terminal, `set -m` gives it the foreground, so that make itself is not
+# interrupted and ends with the run's own exit code, which is 0. Without a terminal the run takes the shell's place.
+.PHONY: run
+run: .venv/installed ## run everything here: PORT=8000 ENGINE_PORT=4566 DEBUG=1 PERSIST=1 WEBHOOK_SECRET=whsec_...
+	@export PORT='$(PORT)' ENGINE_PORT='$(ENGINE_PORT)' DEBUG='$(DEBUG)' PERSIST='$(PERSIST)' WEBHOOK_SECRET='$(WEBHOOK_SECRET)'; \
+	if [ -t 0 ]; then set -m; $(BIN)/python -m infra.local; else exec $(BIN)/python -m infra.local; fi
+
+.PHONY: test
+test: .venv/installed ## run every test that needs nothing but this environment (under five minutes)
+	@$(PYTEST) -q -m 'not ($(NEEDS_MORE))'
+
+.PHONY: check
+check: .venv/installed .venv-sam/installed ## what CI runs: format, lint, types, imports, template, all tests, package
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(MAKE) --no-print-directory lint types template
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+.PHONY: lint
+lint: .venv/installed ## lint the code and check the import rules
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/lint-imports --no-timings
+
+.PHONY: format
+format: .venv/installed ## format the code and apply the linter's safe fixes
+	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	@$(BIN)/ruff format $(SOURCES)
+
+.PHONY: types
+types: .venv/installed ## check the types (mypy, strict)
+	@$(BIN)/mypy
+
+.PHONY: template
+template: .venv/installed .venv-sam/installed ## lint template.yaml, as it stands and as SAM expands it
+	@$(SAM) validate --lint
+	@$(BIN)/python -m infra.template_lint
+
+.PHONY: build
+build: .venv-sam/installed ## build the Lambda package (sam build; needs python3.13 on the PATH)
+	@$(SAM) build
+
+.PHONY: lock
+lock: .venv/installed ## resolve the .in files into the locks again (LOCK_FLAGS=--upgrade moves the pins)
+	@compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' $(LOCK_FLAGS) "$$@"; }; \
+	compile requirements-dev.in --output-file requirements-dev.lock; \
+	compile functions/requirements.in --constraint requirements-dev.lock --output-file functions/requirements.txt; \
+	compile requirements-sam.in --output-file requirements-sam.lock
+
+.PHONY: clean
+clean: ## remove everything that the other targets made
+	@rm -rf .venv .venv-sam .aws-sam .tasklane build htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -path ./.git -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +
