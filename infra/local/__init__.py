@@ -1,0 +1,1 @@
+"""The local run: the embedded engine, template.yaml deployed to it, and the API on a port (`make run`)."""
