@@ -15,6 +15,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 SAM := .venv-sam/bin/sam
+# A lock is whole, so pip has nothing to resolve (--no-deps); pip check then proves it.
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 SOURCES := functions infra tests
 PYTEST := $(BIN)/python -m pytest
@@ -42,7 +43,8 @@ install: .venv/installed ## make the development environment in .venv, with noth
 	$(require_python)
 	@echo "Installing into .venv (about a minute the first time)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --no-deps --requirement requirements-dev.lock
+	@$(BIN)/python -m pip check
 	@touch $@
 
 .venv/installed: .venv/locked pyproject.toml $(PACKAGES)
@@ -53,7 +55,8 @@ install: .venv/installed ## make the development environment in .venv, with noth
 	$(require_python)
 	@echo "Installing the AWS SAM command line into .venv-sam"
 	@$(PYTHON) -m venv --clear .venv-sam
-	@.venv-sam/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r requirements-sam.lock
+	@.venv-sam/bin/python -m pip install $(PIP_FLAGS) --require-hashes --no-deps --requirement requirements-sam.lock
+	@.venv-sam/bin/python -m pip check
 	@touch $@
 
 # Ctrl-C is for the run alone: with a terminal, `set -m` gives it the foreground, so that make itself is not
@@ -101,10 +104,14 @@ build: .venv-sam/installed ## build the Lambda package (sam build; needs python3
 
 .PHONY: lock
 lock: .venv/installed ## resolve the .in files into the locks again (LOCK_FLAGS=--upgrade moves the pins)
-	@compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' $(LOCK_FLAGS) "$$@"; }; \
-	compile requirements-dev.in --output-file requirements-dev.lock; \
-	compile functions/requirements.in --constraint requirements-dev.lock --output-file functions/requirements.txt; \
-	compile requirements-sam.in --output-file requirements-sam.lock
+	@compile() { \
+		cp -p "$$1" "$$1.old"; \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' $(LOCK_FLAGS) --output-file "$$@"; \
+		if cmp -s "$$1" "$$1.old"; then mv "$$1.old" "$$1"; else rm "$$1.old"; fi; \
+	}; \
+	compile requirements-dev.lock requirements-dev.in; \
+	compile functions/requirements.txt functions/requirements.in --constraint requirements-dev.lock; \
+	compile requirements-sam.lock requirements-sam.in
 
 .PHONY: clean
 clean: ## remove everything that the other targets made
