@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sys
 
-from cfnlint.api import lint
-from cfnlint.config import ManualArgs
+from cfnlint.api import lint  # type: ignore[import-untyped] # it has no types
+from cfnlint.config import ManualArgs  # type: ignore[import-untyped]
 
 from infra import template
 

@@ -1,0 +1,114 @@
+"""Serves the API on its port, in a process that is replaced when the code changes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from infra.local import lifeline, target
+from infra.local.engine import HOST
+from infra.local.errors import LocalRunError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from infra.local.lifeline import Child
+    from infra.local.terminal import Terminal
+
+MODULE = "infra.local.api_process"
+READY_SECONDS = 30.0
+
+
+class Api:
+    """The API's port and the process that serves it."""
+
+    def __init__(self, *, port: int, functions: Path, terminal: Terminal, debug: bool) -> None:
+        """Take the port and start importing the code.
+
+        debug: the process gets the terminal itself, for breakpoint(). Raises LocalRunError if the port is taken.
+        """
+        self.port = port
+        self._functions = functions
+        self._terminal = terminal
+        self._debug = debug
+        try:
+            self._socket = socket.create_server((HOST, port), backlog=2048)
+        except OSError as exc:
+            raise LocalRunError(
+                f"Port {port} is taken: end what listens there or choose another one (make run PORT={port + 1})."
+            ) from exc
+        self._child = self._start()
+
+    @property
+    def url(self) -> str:
+        """Base URL of the API."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone: its code could not be imported, or it crashed."""
+        return self._child.has_ended
+
+    def replace(self) -> None:
+        """End the process and start another one with the code as it is now; requests wait for it."""
+        self._child.stop()
+        self._child = self._start()
+
+    def serve(self, environment: Mapping[str, str]) -> None:
+        """Let the process serve, with these variables; returns when it answers, or when it ended."""
+        try:
+            self._child.tell(json.dumps(dict(environment)))
+        except BrokenPipeError:
+            return
+        deadline = time.monotonic() + READY_SECONDS
+        while not self.has_ended and time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{self.url}/health", timeout=1).close()  # noqa: S310 - our own
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                continue
+            return
+
+    def close(self) -> None:
+        """End the process and give the port back."""
+        self._child.stop()
+        self._socket.close()
+
+    def _start(self) -> Child:
+        fd = self._socket.fileno()
+        child = lifeline.start(
+            MODULE,
+            [str(fd), str(self._functions)],
+            environment=target.without_sdk_variables(os.environ) | {"PYTHONUNBUFFERED": "1"},
+            output=None if self._debug else lifeline.PIPE,
+            keep_fds=[fd],
+        )
+        if not self._debug:
+            threading.Thread(target=self._print_output, args=[child.process], name="api-output", daemon=True).start()
+        return child
+
+    def _print_output(self, process: subprocess.Popen[str]) -> None:
+        if process.stdout:
+            with process.stdout:
+                for line in process.stdout:
+                    self._terminal.log("api", line)
+
+
+@contextmanager
+def serving(*, port: int, functions: Path, terminal: Terminal, debug: bool) -> Iterator[Api]:
+    """Hold the API's port and process while the context lasts."""
+    api = Api(port=port, functions=functions, terminal=terminal, debug=debug)
+    try:
+        yield api
+    finally:
+        api.close()

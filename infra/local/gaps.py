@@ -1,0 +1,180 @@
+"""What the engine does not do, each with what the local run does about it: the one open list.
+
+A gap is handled in one of three ways: a part that the engine cannot take is stripped from the template before the
+deploy, a part that it takes without effect is made up for after the deploy, or it is only named here because nothing
+can be done about it (then its proof is on AWS, or in another test, which is named).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from infra.local.deployment import Deployment
+    from infra.local.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """One thing that AWS does and the engine does not, or does otherwise."""
+
+    what: str
+    handled: str
+    strip: Callable[[dict[str, Any], Mapping[str, str]], None] | None = None
+    fix: Callable[[Target, Deployment], None] | None = None
+
+
+def strip_all(template: dict[str, Any], parameters: Mapping[str, str]) -> None:
+    """Take what the engine cannot deploy out of the template, in place."""
+    for gap in GAPS:
+        if gap.strip:
+            gap.strip(template, parameters)
+
+
+def fix_all(target: Target, deployment: Deployment) -> None:
+    """Make up for what the engine deployed without effect; safe to repeat."""
+    for gap in GAPS:
+        if gap.fix:
+            gap.fix(target, deployment)
+
+
+def set_time_to_live(target: Target, deployment: Deployment) -> None:
+    """Switch on the expiry that the template names for both tables."""
+    dynamodb = boto3.client("dynamodb", **target.client_options)
+    for table in (deployment.tasks_table_name, deployment.control_table_name):
+        status = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"].get("TimeToLiveStatus")
+        if status not in ("ENABLED", "ENABLING"):
+            dynamodb.update_time_to_live(
+                TableName=table, TimeToLiveSpecification={"AttributeName": "delete_at", "Enabled": True}
+            )
+
+
+def add_default_route(target: Target, deployment: Deployment) -> None:
+    """Send every request of the HTTP API to the API function, signed as on AWS."""
+    gateway = boto3.client("apigatewayv2", **target.client_options)
+    if gateway.get_routes(ApiId=deployment.http_api_id)["Items"]:
+        return
+    functions = boto3.client("lambda", **target.client_options)
+    function = functions.get_function_configuration(FunctionName=deployment.api_function_name)
+    integration = gateway.create_integration(
+        ApiId=deployment.http_api_id,
+        IntegrationType="AWS_PROXY",
+        IntegrationUri=function["FunctionArn"],
+        PayloadFormatVersion="2.0",
+    )
+    gateway.create_route(
+        ApiId=deployment.http_api_id,
+        RouteKey="$default",
+        Target=f"integrations/{integration['IntegrationId']}",
+        AuthorizationType="AWS_IAM",
+    )
+
+
+def allow_partiql(target: Target, deployment: Deployment) -> None:
+    """Let the roles that may run PartiQL in the template make the request that carries it."""
+    iam = boto3.client("iam", **target.client_options)
+    policy = json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": ["dynamodb:BatchExecuteStatement", "dynamodb:ExecuteStatement"],
+                    "Resource": "*",
+                }
+            ],
+        }
+    )
+    for role in deployment.role_names:
+        iam.put_role_policy(RoleName=role, PolicyName="engine-partiql", PolicyDocument=policy)
+
+
+def write_reserved_concurrency(template: dict[str, Any], parameters: Mapping[str, str]) -> None:
+    """Replace the parameter by its number; nothing is reserved where it is 0."""
+    worker = template["Resources"]["WorkerFunction"]["Properties"]
+    name = "WorkerReservedConcurrency"
+    reserved = int(parameters.get(name, template["Parameters"][name]["Default"]))
+    del worker["ReservedConcurrentExecutions"]
+    if reserved:
+        worker["ReservedConcurrentExecutions"] = reserved
+
+
+def allow_recursive_loops(target: Target, deployment: Deployment) -> None:
+    """Let the functions that send to the queue they read from do so more than 16 times in a row."""
+    functions = boto3.client("lambda", **target.client_options)
+    for name in (deployment.worker_function_name, deployment.callback_function_name):
+        functions.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")
+
+
+def strip_tls_only(template: dict[str, Any], _: Mapping[str, str]) -> None:
+    """Drop the bucket policy that refuses plain HTTP."""
+    del template["Resources"]["DocumentsBucketPolicy"]
+
+
+GAPS: tuple[Gap, ...] = (
+    Gap(
+        what="It is reached over plain HTTP on 127.0.0.1, and it does enforce the bucket policy that asks for TLS.",
+        handled="The policy is stripped; tests/infra/test_template.py holds the template to it.",
+        strip=strip_tls_only,
+    ),
+    Gap(
+        what="A Number parameter reaches ReservedConcurrentExecutions as a string, and its queue poller then stops.",
+        handled="The number is written into the template before the deploy.",
+        strip=write_reserved_concurrency,
+    ),
+    Gap(
+        what="RecursiveLoop is ignored, while loops are cut off after 16 rounds as on AWS.",
+        handled="Set after the deploy, for the functions whose template says Allow.",
+        fix=allow_recursive_loops,
+    ),
+    Gap(
+        what="TimeToLiveSpecification is ignored.",
+        handled="Set after the deploy (it then deletes expired items).",
+        fix=set_time_to_live,
+    ),
+    Gap(
+        what="The HttpApi events of SAM make no routes.",
+        handled="The $default route is added after the deploy, with the authorizer that the template asks for; the API "
+        "is reached with the Host that the ready lines show.",
+        fix=add_default_route,
+    ),
+    Gap(
+        what="PartiQL is authorized as dynamodb:BatchExecuteStatement, an action that AWS does not have (AWS checks "
+        "dynamodb:PartiQLUpdate and its like on the table).",
+        handled="Roles that may run PartiQL in the template get that action after the deploy; whether they name the "
+        "right table is for tests/infra/test_template.py.",
+        fix=allow_partiql,
+    ),
+    Gap(
+        what="Point-in-time recovery, the tables' own encryption, the bucket's lifecycle, API throttling and access "
+        "logs are accepted without effect.",
+        handled="Named here; tests/infra/test_template.py holds the template to them.",
+    ),
+    Gap(
+        what="Runtime and Architectures are ignored: functions run under the interpreter and with the packages of "
+        "the environment, so that a requirement missing from functions/requirements.txt is not noticed.",
+        handled="Named here; the packaging tests run the built package.",
+    ),
+    Gap(
+        what="Memory, MaximumBatchingWindow and the visibility rule (6 x the timeout) are not enforced.",
+        handled="Named here; tests/infra/test_template.py holds the template to the rule.",
+    ),
+    Gap(
+        what="A function's log lines arrive when its invocation ends, not while it runs.",
+        handled="Named here; with DEBUG=1 the worker writes straight to the terminal.",
+    ),
+    Gap(
+        what="/health on the API's own host is answered by the engine itself.",
+        handled="Named here; every other path reaches the API function, and uvicorn serves /health.",
+    ),
+    Gap(
+        what="It keeps a temporary folder for each function process.",
+        handled="Its TMPDIR lies in the run's scratch folder, which goes when the run ends.",
+    ),
+)

@@ -1,0 +1,116 @@
+"""A child process that never outlives the run, however the run ends (even by kill -9).
+
+The parent holds one end of a pipe and never writes to it again after the start; when the parent is gone the operating
+system closes its end, and the child, which waits for that, ends itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+STOP_SECONDS = 8.0
+PIPE = subprocess.PIPE
+
+
+@dataclass(kw_only=True)
+class Child:
+    """A running Python module and the parent's end of its lifeline."""
+
+    process: subprocess.Popen[str]
+    lifeline: IO[str]
+    own_group: bool
+    _stopped: bool = field(default=False, init=False)
+
+    def tell(self, line: str) -> None:
+        """Send the child the one line that it waits for (`read_line`)."""
+        self.lifeline.write(line + "\n")
+        self.lifeline.flush()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self.process.poll() is not None
+
+    def stop(self, grace_seconds: float = STOP_SECONDS) -> None:
+        """End the process with SIGTERM, and with SIGKILL what is left of it after the grace; safe to call twice."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self.process.terminate()
+        try:
+            self.process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.own_group:
+            _kill_group(self.process.pid)
+        self.lifeline.close()
+
+
+def start(
+    module: str,
+    arguments: Sequence[str] = (),
+    *,
+    environment: Mapping[str, str],
+    output: IO[str] | int | None = None,
+    keep_fds: Sequence[int] = (),
+    own_group: bool = False,
+) -> Child:
+    """Start `python -m module LIFELINE ARGUMENTS…`.
+
+    own_group: keeps the terminal's Ctrl-C from it (it is stopped in order) and ends what it started along with it.
+    """
+    read_end, write_end = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(read_end), *arguments],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL if own_group else None,
+            stdout=output,
+            stderr=subprocess.STDOUT if output is not None else None,
+            pass_fds=[read_end, *keep_fds],
+            start_new_session=own_group,
+            text=True,
+        )
+    except BaseException:
+        os.close(write_end)
+        raise
+    finally:
+        os.close(read_end)
+    return Child(process=process, lifeline=os.fdopen(write_end, "w", encoding="utf-8"), own_group=own_group)
+
+
+def read_line(lifeline: int) -> str:
+    """In the child: wait for the parent's line; empty if the parent is gone."""
+    with os.fdopen(lifeline, encoding="utf-8", closefd=False) as stream:
+        return stream.readline()
+
+
+def end_with_parent(lifeline: int, clean_up: Callable[[], None] = lambda: None) -> None:
+    """In the child: end this process (SIGTERM, and SIGKILL if that does not do it) when the parent is gone."""
+
+    def wait() -> None:
+        while os.read(lifeline, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(STOP_SECONDS)
+        clean_up()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return

@@ -1,0 +1,79 @@
+"""Under which role the API runs in the local run: its function's own, so that a missing permission shows here."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import boto3
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mypy_boto3_iam import IAMClient
+
+    from infra.local.deployment import Deployment
+    from infra.local.target import Target
+
+WORKER_POLICY = "debug-worker"
+PROFILE = "tasklane-api"
+
+
+def open_api_role(target: Target, deployment: Deployment, *, as_worker: bool) -> None:
+    """Let the account assume the API function's role.
+
+    as_worker: the role may also do what the worker's may, because the worker then runs in the API's process.
+    """
+    iam = boto3.client("iam", **target.client_options)
+    role = _name(deployment.api_function_role_arn)
+    account = deployment.api_function_role_arn.split(":")[4]
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com", "AWS": f"arn:aws:iam::{account}:root"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
+    _lend(iam, _name(deployment.worker_function_role_arn), role, lend=as_worker)
+
+
+def write_profile(target: Target, deployment: Deployment, folder: Path) -> dict[str, str]:
+    """Write an SDK profile that assumes the API function's role, and give the variables that select it.
+
+    The SDK then fetches and renews the role's session by itself. A target whose credentials are no plain keys (an
+    AWS_PROFILE of the developer's) is used as it is.
+    """
+    variables = dict(target.variables)
+    if "AWS_ACCESS_KEY_ID" not in variables:
+        return variables
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    account = "\n".join(f"{key.lower()} = {variables.pop(key)}" for key in keys if key in variables)
+    config = folder / "aws-config"
+    config.touch(mode=0o600)
+    config.write_text(
+        f"[profile account]\n{account}\n\n"
+        f"[profile {PROFILE}]\nrole_arn = {deployment.api_function_role_arn}\n"
+        f"role_session_name = uvicorn\nsource_profile = account\n",
+        encoding="utf-8",
+    )
+    return variables | {
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_SHARED_CREDENTIALS_FILE": str(config.with_name("none")),
+        "AWS_PROFILE": PROFILE,
+    }
+
+
+def _lend(iam: IAMClient, lender: str, borrower: str, *, lend: bool) -> None:
+    if lend:
+        policy = iam.get_role_policy(RoleName=lender, PolicyName="least-privilege")["PolicyDocument"]
+        iam.put_role_policy(RoleName=borrower, PolicyName=WORKER_POLICY, PolicyDocument=json.dumps(policy))
+    elif WORKER_POLICY in iam.list_role_policies(RoleName=borrower)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=borrower, PolicyName=WORKER_POLICY)
+
+
+def _name(role_arn: str) -> str:
+    return role_arn.rsplit("/", 1)[-1]

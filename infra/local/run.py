@@ -1,0 +1,122 @@
+"""The run itself: starts everything, says when it is ready, redeploys what is edited, and ends everything."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from watchfiles import watch
+
+from infra import template
+from infra.local import api, engine, logs, package, provision, ready, roles, target
+from infra.local.errors import LocalRunError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from infra.local.api import Api
+    from infra.local.deployment import Deployment
+    from infra.local.engine import Engine
+    from infra.local.options import Options
+    from infra.local.target import Target
+    from infra.local.terminal import Terminal
+
+CHECK_MS = 1_000  # how often the processes are looked at
+SETTLE_MS = 50  # an editor writes a file in several steps
+
+
+def run(options: Options, terminal: Terminal) -> None:
+    """Run until Ctrl-C or SIGTERM; raises LocalRunError if it cannot start or go on."""
+    _interrupt_once()
+    try:
+        with ExitStack() as stack:
+            _start(options, terminal, stack).follow_edits()
+    except KeyboardInterrupt:
+        terminal.say("Stopped.")
+
+
+def _start(options: Options, terminal: Terminal, stack: ExitStack) -> _Run:
+    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tasklane-", ignore_cleanup_errors=True)))
+    place = target.from_environment()
+    embedded = None
+    if place is None:
+        place = target.at_port(options.engine_port)
+        engine.require_free_port(options.port, "PORT")  # before anything else, so that it is said at once
+        embedded = stack.enter_context(engine.running(port=options.engine_port, scratch=scratch, state=options.state))
+    served = stack.enter_context(
+        api.serving(port=options.port, functions=options.functions, terminal=terminal, debug=options.debug)
+    )
+    started = _Run(options=options, terminal=terminal, scratch=scratch, target=place, engine=embedded, api=served)
+    zipped = package.build(options.functions)
+    if embedded:
+        embedded.wait_until_ready()
+    deployed = started.deploy(zipped)
+    stack.enter_context(logs.following(place, logs.log_groups(place, deployed.function_names), terminal))
+    ready.say_ready(terminal, options, place, deployed)
+    return started
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    options: Options
+    terminal: Terminal
+    scratch: Path
+    target: Target
+    engine: Engine | None
+    api: Api
+
+    def deploy(self, zipped: package.Package) -> Deployment:
+        """Deploy template and code, and let the API serve under its function's role and variables."""
+        debug = self.options.debug
+        deployed = provision.deploy(self.target, zipped, webhook_secret=self.options.webhook_secret)
+        provision.set_lanes(self.target, deployed, enabled=not debug)
+        roles.open_api_role(self.target, deployed, as_worker=debug)
+        function = boto3.client("lambda", **self.target.client_options).get_function_configuration(
+            FunctionName=deployed.api_function_name
+        )
+        self.api.serve(function["Environment"]["Variables"] | roles.write_profile(self.target, deployed, self.scratch))
+        if self.api.has_ended:
+            self.terminal.say("The API did not start; mend the code and save it, and it starts again.", "bold red")
+        return deployed
+
+    def follow_edits(self) -> None:
+        """Redeploy whenever a file of the functions or the template is saved."""
+        watched = (self.options.functions, template.TEMPLATE)
+        for changes in watch(*watched, step=SETTLE_MS, rust_timeout=CHECK_MS, yield_on_timeout=True):
+            if changes:
+                self.redeploy([Path(path) for _, path in changes])
+            if self.engine and self.engine.child.has_ended:
+                raise LocalRunError(f"The engine ended by itself; run again. The end of its log:\n{self.engine.tail()}")
+
+    def redeploy(self, edited: list[Path]) -> None:
+        """Deploy the code as it is now; code that does not compile, or deploy, leaves everything as it is."""
+        started = time.monotonic()
+        names = ", ".join(sorted({path.name for path in edited}))
+        try:
+            zipped = package.build(self.options.functions)
+            self.api.replace()
+            self.deploy(zipped)
+        except SyntaxError as exc:
+            self.terminal.say(f"{exc.filename}:{exc.lineno}: {exc.msg}; not deployed.", "bold red")
+        except LocalRunError as exc:
+            self.terminal.say(f"{exc}\nNot deployed.", "bold red")
+        else:
+            self.terminal.say(f"{names}: live after {time.monotonic() - started:.1f} s.", "bold")
+
+
+def _interrupt_once() -> None:
+    """Turn the first Ctrl-C or SIGTERM into a KeyboardInterrupt, and let nothing disturb the end after it."""
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, interrupt)
