@@ -82,7 +82,7 @@ check: .venv/installed .venv-sam/installed ## what CI runs: format, lint, types,
 .PHONY: lint
 lint: .venv/installed ## lint the code and check the import rules
 	@$(BIN)/ruff check $(SOURCES)
-	@$(BIN)/lint-imports --no-timings
+	@$(BIN)/lint-imports --no-logo
 
 .PHONY: format
 format: .venv/installed ## format the code and apply the linter's safe fixes
