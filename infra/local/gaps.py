@@ -95,13 +95,19 @@ def allow_partiql(target: Target, deployment: Deployment) -> None:
         iam.put_role_policy(RoleName=role, PolicyName="engine-partiql", PolicyDocument=policy)
 
 
-def write_reserved_concurrency(template: dict[str, Any], parameters: Mapping[str, str]) -> None:
-    """Replace the parameter by its number; nothing is reserved where it is 0."""
+def write_concurrency(template: dict[str, Any], parameters: Mapping[str, str]) -> None:
+    """Replace the concurrency parameters by their numbers; nothing is reserved where that parameter is 0."""
+
+    def number(name: str) -> int:
+        return int(parameters.get(name, template["Parameters"][name]["Default"]))
+
+    for function in ("WorkerFunction", "CallbackFunction"):
+        for event in template["Resources"][function]["Properties"]["Events"].values():
+            scaling = event["Properties"]["ScalingConfig"]
+            scaling["MaximumConcurrency"] = number(scaling["MaximumConcurrency"]["Ref"])
     worker = template["Resources"]["WorkerFunction"]["Properties"]
-    name = "WorkerReservedConcurrency"
-    reserved = int(parameters.get(name, template["Parameters"][name]["Default"]))
     del worker["ReservedConcurrentExecutions"]
-    if reserved:
+    if reserved := number("WorkerReservedConcurrency"):
         worker["ReservedConcurrentExecutions"] = reserved
 
 
@@ -124,9 +130,10 @@ GAPS: tuple[Gap, ...] = (
         strip=strip_tls_only,
     ),
     Gap(
-        what="A Number parameter reaches ReservedConcurrentExecutions as a string, and its queue poller then stops.",
-        handled="The number is written into the template before the deploy.",
-        strip=write_reserved_concurrency,
+        what="A Number parameter reaches MaximumConcurrency and ReservedConcurrentExecutions as a string, over which "
+        "its queue poller stumbles: no function is ever called.",
+        handled="The numbers are written into the template before the deploy.",
+        strip=write_concurrency,
     ),
     Gap(
         what="RecursiveLoop is ignored, while loops are cut off after 16 rounds as on AWS.",
