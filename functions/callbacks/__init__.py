@@ -1,0 +1,1 @@
+"""The callback function: a batch of the callback queue in, partial failures out."""

@@ -1,0 +1,38 @@
+"""Lambda entry point of the callback function: SQS records in, partial failures out."""
+
+from functools import cache
+from typing import Any
+
+from tasklane.batch import run_batch
+from tasklane.bootstrap import Services, function_services
+from tasklane.message import CallbackMessage
+from tasklane.observability import count, get_logger, get_metrics, traced
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Deliver the batch (SQS event structure). Raises nothing for one record's sake: it is named in the answer and comes
+    again."""
+    get_logger().append_keys(request_id=context.aws_request_id)
+    return _traced()(event, context)  # type: ignore[no-any-return]
+
+
+def deliver(event: dict[str, Any], context: Any, services: Services | None = None) -> dict[str, Any]:
+    """Deliver the callbacks that ``event`` announces, in the time that ``context`` has left."""
+    records = event["Records"]
+    unhandled, report = run_batch(
+        [record["body"] for record in records],
+        CallbackMessage,
+        (services or function_services()).deliver_callbacks,
+        lambda: context.get_remaining_time_in_millis() / 1000,
+    )
+    metrics = get_metrics()
+    count(metrics, "CallbacksDelivered", report.delivered)
+    count(metrics, "CallbacksFailed", report.failed)
+    count(metrics, "MessagesUnhandled", len(unhandled))
+    metrics.flush_metrics()
+    return {"batchItemFailures": [{"itemIdentifier": records[i]["messageId"]} for i in sorted(unhandled)]}
+
+
+@cache
+def _traced() -> Any:
+    return traced(function_services().settings, deliver)

@@ -1,0 +1,28 @@
+"""``FibonacciTask``: the n-th Fibonacci number."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasklane.registry import task
+
+
+class FibonacciPayload(BaseModel):
+    """Which number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    n: int = Field(ge=0, le=100, description="Its position; the 0th is 0, the 1st is 1.", examples=[10])
+
+
+class IntegerResult(BaseModel):
+    """One number."""
+
+    result: int = Field(examples=[55])
+
+
+@task("FibonacciTask")
+def fibonacci(payload: FibonacciPayload) -> IntegerResult:
+    """Give the n-th Fibonacci number."""
+    number, following = 0, 1
+    for _ in range(payload.n):
+        number, following = following, number + following
+    return IntegerResult(result=number)

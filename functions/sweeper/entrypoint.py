@@ -1,0 +1,32 @@
+"""Lambda entry point of the sweeper: a schedule in, what it did out."""
+
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from tasklane.bootstrap import Services, function_services
+from tasklane.observability import count, get_logger, get_metrics, traced
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Sweep once."""
+    get_logger().append_keys(request_id=context.aws_request_id)
+    return _traced()(event, context)  # type: ignore[no-any-return]
+
+
+def sweep(event: dict[str, Any], context: Any, services: Services | None = None) -> dict[str, Any]:
+    """Look after what is due, in the time that ``context`` has left; ``event`` says nothing of interest."""
+    report = (services or function_services()).sweep(lambda: context.get_remaining_time_in_millis() / 1000)
+    metrics = get_metrics()
+    count(metrics, "SweepSeen", report.seen)
+    count(metrics, "SweepChanged", report.changed)
+    count(metrics, "SweepSent", report.sent)
+    metrics.flush_metrics()
+    if report.seen:
+        get_logger().info("Looked after tasks that were due.", action="swept", **asdict(report))
+    return asdict(report)
+
+
+@cache
+def _traced() -> Any:
+    return traced(function_services().settings, sweep)

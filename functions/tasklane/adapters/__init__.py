@@ -1,0 +1,1 @@
+"""Adapters: the ports, on AWS and in memory. Vendors' errors end here."""

@@ -1,0 +1,215 @@
+"""The task store on DynamoDB: one item a task, every write conditional, a batch of writes in one request."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tasklane.adapters.items import SHARDS, Item, from_item, key, to_item
+from tasklane.adapters.writes import Write, change_write, claim_write
+from tasklane.errors import Unavailable
+from tasklane.ports import Change, Claim
+from tasklane.task import Task
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+STATEMENTS: Final = 25
+"""The most statements one BatchExecuteStatement takes."""
+KEYS: Final = 100
+"""The most keys one BatchGetItem takes."""
+READ_ROUNDS: Final = 5
+"""How often keys that a BatchGetItem left unprocessed are asked for again."""
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+class DynamoDbTaskStore:
+    """Keeps tasks in a table. ``batches`` False writes one by one, for engines that do not speak PartiQL."""
+
+    shards: Sequence[str] = SHARDS
+
+    def __init__(self, client: "DynamoDBClient", table: str, *, batches: bool = True) -> None:
+        self._client = client
+        self._table = table
+        self._batches = batches
+
+    def put(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
+        """See TaskStore. One conditional put each: an id that is taken is never overwritten."""
+        return [self._put(task) for task in tasks] if len(tasks) == 1 or not self._batches else self._put_many(tasks)
+
+    def get(self, task_ids: Sequence[str]) -> dict[str, Task]:
+        """See TaskStore. Consistent reads."""
+        ids = list(dict.fromkeys(task_ids))
+        if len(ids) == 1:
+            answer = _ask(
+                lambda: self._client.get_item(TableName=self._table, Key=key(ids[0]), ConsistentRead=True)
+            )
+            return {ids[0]: from_item(answer["Item"])} if "Item" in answer else {}
+        found: dict[str, Task] = {}
+        for chunk in _chunks(ids, KEYS):
+            found |= {task.id: task for task in map(from_item, self._batch_get(chunk))}
+        return found
+
+    def claim(self, claims: Sequence[Claim]) -> list[Task | Unavailable | None]:
+        """See TaskStore. The item comes back with the write, so a claim costs no read."""
+        writes = [claim_write(claim) for claim in claims]
+        if len(writes) == 1 or not self._batches:
+            return [self._claim(write) for write in writes]
+        return _each_chunk(writes, lambda chunk: self._execute(chunk, returning=True), _claimed)
+
+    def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
+        """See TaskStore."""
+        writes = [change_write(change) for change in changes]
+        if len(writes) == 1 or not self._batches:
+            return [self._save(write) for write in writes]
+        return _each_chunk(writes, lambda chunk: self._execute(chunk, returning=False), _saved)
+
+    def due(self, shard: str, until: int, limit: int) -> list[str]:
+        """See TaskStore. One query of the sparse index ``due``."""
+        answer = _ask(
+            lambda: self._client.query(
+                TableName=self._table,
+                IndexName="due",
+                KeyConditionExpression="shard = :shard AND due_at <= :until",
+                ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"N": str(until)}},
+                Limit=limit,
+            )
+        )
+        return [item["task_id"]["S"] for item in answer["Items"]]
+
+    def check(self) -> None:
+        """See TaskStore."""
+        _ask(lambda: self._client.describe_table(TableName=self._table))
+
+    def _put(self, task: Task) -> Task | Unavailable:
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=to_item(task),
+                ConditionExpression="attribute_not_exists(task_id)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except (ClientError, BotoCoreError) as exc:
+            existing = _item_that_refused(exc)
+            return _unavailable(exc) if existing is None else from_item(existing)
+        return task
+
+    def _put_many(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
+        answers: list[Task | Unavailable] = []
+        for chunk in _chunks(tasks, STATEMENTS):
+            answers += self._put_chunk(chunk)
+        return answers
+
+    def _put_chunk(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
+        try:
+            responses = self._batch_execute([_insert(self._table, to_item(task)) for task in tasks])
+            taken = [t.id for t, r in zip(tasks, responses, strict=True) if _code(r) == "DuplicateItem"]
+            existing = self.get(taken) if taken else {}
+        except Unavailable as exc:
+            return [exc] * len(tasks)
+        return [
+            task if _code(r) is None else existing.get(task.id) or Unavailable(f"put was refused: {_code(r)}")
+            for task, r in zip(tasks, responses, strict=True)
+        ]
+
+    def _claim(self, write: Write) -> Task | Unavailable | None:
+        try:
+            answer = self._client.update_item(TableName=self._table, ReturnValues="ALL_NEW", **write.as_update())
+        except (ClientError, BotoCoreError) as exc:
+            if not _is_refusal(exc):
+                return _unavailable(exc)
+            existing = _item_that_refused(exc)
+            return from_item(existing) if existing and write.has_happened(existing) else None
+        return from_item(answer["Attributes"])
+
+    def _save(self, write: Write) -> bool | Unavailable:
+        try:
+            self._client.update_item(TableName=self._table, **write.as_update())
+        except (ClientError, BotoCoreError) as exc:
+            if not _is_refusal(exc):
+                return _unavailable(exc)
+            existing = _item_that_refused(exc)
+            return existing is not None and write.has_happened(existing)
+        return True
+
+    def _execute(self, writes: Sequence[Write], *, returning: bool) -> list[Any]:
+        return self._batch_execute([write.as_statement(self._table, returning=returning) for write in writes])
+
+    def _batch_execute(self, statements: Sequence[Any]) -> list[Any]:
+        return list(_ask(lambda: self._client.batch_execute_statement(Statements=statements))["Responses"])
+
+    def _batch_get(self, ids: Sequence[str]) -> Iterator[Item]:
+        wanted: Any = {self._table: {"Keys": [key(one) for one in ids], "ConsistentRead": True}}
+        for _ in range(READ_ROUNDS):
+            request = wanted
+            answer = _ask(lambda request=request: self._client.batch_get_item(RequestItems=request))
+            yield from answer["Responses"].get(self._table, ())
+            wanted = answer.get("UnprocessedKeys")
+            if not wanted:
+                return
+        raise Unavailable("the table left keys of a batch unprocessed")
+
+
+def _insert(table: str, item: Item) -> Any:
+    fields = ", ".join(f"'{name}': ?" for name in item)
+    return {"Statement": f"INSERT INTO \"{table}\" VALUE {{{fields}}}", "Parameters": list(item.values())}
+
+
+def _each_chunk(
+    writes: Sequence[Write],
+    execute: Callable[[Sequence[Write]], list[Any]],
+    read: Callable[[Write, Any], _R],
+) -> list[_R | Unavailable]:
+    """Answers of a batch, chunk by chunk. 200 does not mean success: every answer is read."""
+    answers: list[_R | Unavailable] = []
+    for chunk in _chunks(writes, STATEMENTS):
+        try:
+            responses = execute(chunk)
+        except Unavailable as exc:
+            answers += [exc] * len(chunk)
+        else:
+            for write, response in zip(chunk, responses, strict=True):
+                refused = _code(response) not in (None, "ConditionalCheckFailed")
+                answers.append(Unavailable(f"a write was refused: {response['Error']}") if refused else read(write, response))
+    return answers
+
+
+def _claimed(write: Write, response: Any) -> Task | None:
+    if _code(response) is None:
+        return from_item(response["Item"])
+    return from_item(response["Error"]["Item"]) if _saved(write, response) else None
+
+
+def _saved(write: Write, response: Any) -> bool:
+    return _code(response) is None or write.has_happened(response["Error"].get("Item", {}))
+
+
+def _code(response: Any) -> str | None:
+    error = response.get("Error")
+    return error["Code"] if error else None
+
+
+def _ask(call: Callable[[], _T]) -> _T:
+    try:
+        return call()
+    except (ClientError, BotoCoreError) as exc:
+        raise _unavailable(exc) from exc
+
+
+def _unavailable(exc: Exception) -> Unavailable:
+    return Unavailable(f"the table did not take the request: {exc}")
+
+
+def _is_refusal(exc: Exception) -> bool:
+    return isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ConditionalCheckFailedException"
+
+
+def _item_that_refused(exc: Exception) -> Item | None:
+    return exc.response.get("Item") if isinstance(exc, ClientError) and _is_refusal(exc) else None  # type: ignore[return-value]
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

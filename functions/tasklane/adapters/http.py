@@ -1,0 +1,195 @@
+"""HTTP to public addresses only: the outbound guard, callbacks, and downloads.
+
+Every address that a name resolves to is checked when the connection is made, and the checked address is the one
+connected to: a name that resolves otherwise a moment later changes nothing. Callbacks follow no redirect, downloads check
+each one like the first address, and nothing follows the proxy variables of the environment (httpcore knows none).
+"""
+
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import certifi
+import httpcore
+
+from tasklane import __version__
+from tasklane.errors import AddressRefused, NonRetryable, Unavailable
+from tasklane.ports import HttpResponse
+
+CALLBACK_ANSWER_CAP: Final = 4 * 1024
+"""Bytes of a receiver's answer that are read."""
+USER_AGENT: Final = f"tasklane/{__version__}"
+MAX_REDIRECTS: Final = 5
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_public(address: str) -> bool:
+    """True for an address that the public internet routes; IPv4 addresses inside IPv6 ones are judged themselves."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if inner is None and ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if ip.teredo is not None or (inner is not None and not is_public(str(inner))):
+            return False
+        if inner is not None:
+            return True
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutboundGuard:
+    """Decides where a request may go. ``allow_loopback`` is for the local run alone."""
+
+    allow_loopback: bool = False
+
+    def addresses(self, host: str, port: int) -> list[str]:
+        """The addresses of ``host``, each of them allowed. Raises AddressRefused, Unavailable.
+
+        One forbidden address among several refuses them all. The resolver also reads decimal, octal and hexadecimal
+        spellings of IPv4 addresses; what is checked is what it made of them.
+        """
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as exc:
+            raise Unavailable(f"{host!r} could not be resolved: {exc}") from exc
+        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+        for address in addresses:
+            loopback = ipaddress.ip_address(address.partition("%")[0]).is_loopback
+            if not (is_public(address) or (self.allow_loopback and loopback)):
+                raise AddressRefused(f"{host!r} is not a public address.")
+        return addresses
+
+
+class _GuardedBackend(httpcore.NetworkBackend):
+    """Connects to checked addresses only."""
+
+    def __init__(self, guard: OutboundGuard) -> None:
+        self._guard = guard
+        self._backend = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        addresses = self._guard.addresses(host, port)
+        for position, address in enumerate(addresses):
+            try:
+                return self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if position == len(addresses) - 1:
+                    raise
+        raise httpcore.ConnectError(f"{host} has no address")
+
+
+class HttpClient:
+    """Posts callbacks and downloads; every connection passes the guard."""
+
+    def __init__(self, guard: OutboundGuard) -> None:
+        self._guard = guard
+        self._pool: httpcore.ConnectionPool | None = None
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResponse:
+        """See CallbackSender."""
+        sent = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+        with self._stream("POST", url, sent, body, timeout_seconds) as response:
+            chunks = response.iter_stream()
+            content = b"".join(_capped(chunks, CALLBACK_ANSWER_CAP, time.monotonic() + timeout_seconds))
+            return _answer(response, content[:CALLBACK_ANSWER_CAP])
+
+    def download(self, url: str, timeout_seconds: float, max_bytes: int) -> HttpResponse:
+        """See Downloader."""
+        until = time.monotonic() + timeout_seconds
+        for _ in range(MAX_REDIRECTS + 1):
+            with self._stream("GET", url, {"accept": "*/*"}, b"", max(0.1, until - time.monotonic())) as response:
+                answer = _answer(response, b"")
+                location = answer.headers.get("location")
+                if answer.status_code in _REDIRECTS and location:
+                    url = urljoin(url, location)
+                    continue
+                return replace(answer, body=_whole_body(response, max_bytes, until))
+        raise NonRetryable(f"more than {MAX_REDIRECTS} redirects")
+
+    @contextmanager
+    def _stream(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Iterator[httpcore.Response]:
+        target = _checked(url)
+        limits = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
+        sent = {"host": target.netloc.rpartition("@")[2], "user-agent": USER_AGENT, "accept-encoding": "identity"}
+        try:
+            with self._connections().stream(
+                method,
+                url.partition("#")[0],
+                headers=list({**sent, **headers}.items()),
+                content=body or None,
+                extensions={"timeout": limits},
+            ) as response:
+                yield response
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, ssl.SSLError) as exc:
+            raise Unavailable(f"no answer from {target.hostname}: {type(exc).__name__} {exc}".rstrip()) from exc
+
+    def _connections(self) -> httpcore.ConnectionPool:
+        if self._pool is None:
+            self._pool = httpcore.ConnectionPool(
+                ssl_context=ssl.create_default_context(cafile=certifi.where()),
+                max_connections=20,
+                keepalive_expiry=5.0,
+                network_backend=_GuardedBackend(self._guard),
+            )
+        return self._pool
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+
+def _checked(url: str) -> Any:
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise AddressRefused("A URL is printable ASCII: percent-encode its path, punycode its host.")
+    try:
+        target = urlsplit(url)
+        port = target.port
+    except ValueError as exc:
+        raise AddressRefused(f"not a URL: {exc}") from exc
+    if target.scheme not in ("http", "https") or not target.hostname or target.username is not None or port == 0:
+        raise AddressRefused("Only http and https URLs with a host and without credentials are fetched.")
+    return target
+
+
+def _answer(response: httpcore.Response, body: bytes) -> HttpResponse:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+    return HttpResponse(status_code=response.status, headers=headers, body=body)
+
+
+def _whole_body(response: httpcore.Response, max_bytes: int, until: float) -> bytes:
+    body = bytearray()
+    for piece in response.iter_stream():
+        body += piece
+        if len(body) > max_bytes:
+            raise NonRetryable(f"the body is larger than {max_bytes} bytes")
+        if time.monotonic() > until:
+            raise Unavailable("the answer took too long")
+    return bytes(body)
+
+
+def _capped(pieces: Iterator[bytes], cap: int, until: float) -> Iterator[bytes]:
+    """Pieces until the cap is reached or the time is up: a receiver that drips its answer does not hold the function."""
+    for piece in pieces:
+        yield piece
+        cap -= len(piece)
+        if cap <= 0 or time.monotonic() > until:
+            return

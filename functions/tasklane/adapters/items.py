@@ -1,0 +1,189 @@
+"""Tasks as DynamoDB items, mapped by hand in this one place.
+
+An attribute that holds the field's default is not stored: every write is billed by the size of the whole item. The field
+of the same name in ``tasklane.task`` says what an attribute means; the others are:
+
+``shard``                          which part of the indexes the task is in; a hash of its id
+``payload``, ``result``            JSON text as a string, or deflated (RFC 1950) as binary where that is shorter
+``payload_key``, ``payload_size``  instead of ``payload`` where it is in the blob store; likewise for ``result``
+``progress_message``               the sentence of ``progress``, which itself holds the fraction
+``callback_url``, ``callback_state``, ``callback_tries``, ``callback_next_at``, ``callback_history``
+"""
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final, TypeAlias
+
+from tasklane.task import (
+    DEFAULT_TENANT,
+    Attempt,
+    Callback,
+    CallbackState,
+    CallbackTry,
+    Document,
+    ErrorDetails,
+    Progress,
+    Status,
+    Task,
+)
+
+Value: TypeAlias = Any
+"""One AttributeValue: ``{"S": …}``, ``{"N": …}``, ``{"B": …}``, ``{"M": …}`` or ``{"L": …}``."""
+Item: TypeAlias = dict[str, Value]
+
+SHARDS: Final = tuple("0123456789abcdef")
+"""Sixteen index partitions take 16 × 1,000 writes a second, about 8,000 tasks a second."""
+DEFLATE_FROM: Final = 256
+"""Bytes of JSON below which deflating saves nothing worth an unreadable item."""
+
+_STRINGS: Final = ("type", "tenant", "lease_id", "request_hash", "correlation_id")
+_NUMBERS: Final = (
+    "priority",
+    "created_at",
+    "timeout_seconds",
+    "max_attempts",
+    "run_at",
+    "expires_at",
+    "run",
+    "lease_until",
+    "started_at",
+    "finished_at",
+    "due_at",
+    "sends",
+    "outcome_at",
+    "delete_at",
+)
+_NOT_STORED: Final[Mapping[str, Any]] = {"tenant": DEFAULT_TENANT, "sends": 0}
+_CALLBACK_GUARD: Final = ("callback_state", "callback_tries")
+
+
+def shard_of(task_id: str) -> str:
+    """The shard of a task."""
+    return SHARDS[zlib.crc32(task_id.encode()) % len(SHARDS)]
+
+
+def key(task_id: str) -> Item:
+    """The item's primary key."""
+    return {"task_id": {"S": task_id}}
+
+
+def guards(field: str) -> Sequence[str]:
+    """The attributes that a write must find unchanged for the record's ``field`` to be unchanged."""
+    return _CALLBACK_GUARD if field == "callback" else (field,)
+
+
+def to_item(task: Task) -> Item:
+    """The item that keeps ``task``."""
+    item = key(task.id) | {"shard": {"S": shard_of(task.id)}, "status": {"S": task.status.value}}
+    for name in _STRINGS:
+        value = getattr(task, name)
+        if value is not None and value != _NOT_STORED.get(name):
+            item[name] = {"S": value}
+    for name in _NUMBERS:
+        value = getattr(task, name)
+        if value is not None and value != _NOT_STORED.get(name):
+            item[name] = {"N": str(value)}
+    item |= _document("payload", task.payload)
+    if task.result is not None:
+        item |= _document("result", task.result)
+    if task.labels:
+        item["labels"] = {"M": {name: {"S": value} for name, value in task.labels.items()}}
+    if task.progress is not None:
+        item["progress"] = {"N": repr(task.progress.fraction)}
+        if task.progress.message is not None:
+            item["progress_message"] = {"S": task.progress.message}
+    if task.error is not None:
+        item["error"] = _plain(asdict(task.error))
+    if task.attempts:
+        item["attempts"] = {"L": [_plain(asdict(attempt)) for attempt in task.attempts]}
+    if task.callback is not None:
+        item |= _callback_item(task.callback)
+    return item
+
+
+def from_item(item: Mapping[str, Value]) -> Task:
+    """The task that ``item`` keeps."""
+    fields: dict[str, Any] = {name: item[name]["S"] for name in _STRINGS if name in item}
+    fields |= {name: int(item[name]["N"]) for name in _NUMBERS if name in item}
+    return Task(
+        id=item["task_id"]["S"],
+        status=Status(item["status"]["S"]),
+        payload=_read_document("payload", item) or Document(text="null", size=4),
+        result=_read_document("result", item),
+        labels={name: value["S"] for name, value in item.get("labels", {}).get("M", {}).items()},
+        progress=_read_progress(item),
+        error=ErrorDetails(**_value(item["error"])) if "error" in item else None,
+        attempts=tuple(_read_attempt(_value(one)) for one in item.get("attempts", {}).get("L", ())),
+        callback=_read_callback(item),
+        **fields,
+    )
+
+
+def _document(name: str, document: Document) -> Item:
+    if document.text is None:
+        return {f"{name}_key": {"S": document.blob_key or ""}, f"{name}_size": {"N": str(document.size)}}
+    if document.size >= DEFLATE_FROM:
+        deflated = zlib.compress(document.text.encode(), 6)
+        if len(deflated) < document.size:
+            return {name: {"B": deflated}}
+    return {name: {"S": document.text}}
+
+
+def _read_document(name: str, item: Mapping[str, Value]) -> Document | None:
+    if f"{name}_key" in item:
+        return Document(text=None, size=int(item[f"{name}_size"]["N"]), blob_key=item[f"{name}_key"]["S"])
+    if name not in item:
+        return None
+    value = item[name]
+    text = value["S"] if "S" in value else zlib.decompress(bytes(value["B"])).decode()
+    return Document(text=text, size=len(text.encode()))
+
+
+def _read_progress(item: Mapping[str, Value]) -> Progress | None:
+    if "progress" not in item:
+        return None
+    return Progress(fraction=float(item["progress"]["N"]), message=item.get("progress_message", {}).get("S"))
+
+
+def _read_attempt(fields: dict[str, Any]) -> Attempt:
+    return Attempt(**{**fields, "error": ErrorDetails(**fields["error"])})
+
+
+def _callback_item(callback: Callback) -> Item:
+    item: Item = {
+        "callback_url": {"S": callback.url},
+        "callback_state": {"S": callback.state.value},
+        "callback_tries": {"N": str(callback.tries)},
+    }
+    if callback.next_at is not None:
+        item["callback_next_at"] = {"N": str(callback.next_at)}
+    if callback.history:
+        item["callback_history"] = {"L": [_plain(asdict(one)) for one in callback.history]}
+    return item
+
+
+def _read_callback(item: Mapping[str, Value]) -> Callback | None:
+    if "callback_url" not in item:
+        return None
+    return Callback(
+        url=item["callback_url"]["S"],
+        state=CallbackState(item["callback_state"]["S"]),
+        tries=int(item["callback_tries"]["N"]),
+        next_at=int(item["callback_next_at"]["N"]) if "callback_next_at" in item else None,
+        history=tuple(CallbackTry(**_value(one)) for one in item.get("callback_history", {}).get("L", ())),
+    )
+
+
+def _plain(value: Any) -> Value:
+    """Strings, integers and dictionaries of them as AttributeValues; None is left out."""
+    if isinstance(value, dict):
+        return {"M": {name: _plain(one) for name, one in value.items() if one is not None}}
+    return {"S": value} if isinstance(value, str) else {"N": json.dumps(value)}
+
+
+def _value(value: Value) -> Any:
+    if "M" in value:
+        return {name: _value(one) for name, one in value["M"].items()}
+    return value["S"] if "S" in value else int(value["N"])

@@ -1,0 +1,245 @@
+"""The ports in memory: for tests, and for trying a handler without any engine.
+
+They keep the contract that the AWS adapters keep (one suite runs on both), for one process and as long as it lives.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from tasklane.errors import NonRetryable, Unavailable
+from tasklane.message import CallbackMessage, TaskMessage
+from tasklane.ports import Change, Claim, Clock, Delivery, HttpResponse
+from tasklane.task import Task
+from tasklane.transitions import begun
+
+
+class ManualClock:
+    """A clock that goes only when told to."""
+
+    def __init__(self, now: int = 1_750_000_000_000) -> None:
+        self._now = now
+
+    def now(self) -> int:
+        """See Clock."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; a negative number sets the clock back."""
+        self._now += round(seconds * 1000)
+
+
+class MemoryTaskStore:
+    """Tasks in a dictionary, under one lock."""
+
+    shards: Sequence[str] = ("0", "1")
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task] = {}
+        self._lock = threading.Lock()
+
+    def put(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
+        """See TaskStore."""
+        with self._lock:
+            return [self._tasks.setdefault(task.id, task) for task in tasks]
+
+    def get(self, task_ids: Sequence[str]) -> dict[str, Task]:
+        """See TaskStore."""
+        with self._lock:
+            return {one: self._tasks[one] for one in task_ids if one in self._tasks}
+
+    def claim(self, claims: Sequence[Claim]) -> list[Task | Unavailable | None]:
+        """See TaskStore."""
+        with self._lock:
+            return [self._claim(claim) for claim in claims]
+
+    def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
+        """See TaskStore."""
+        with self._lock:
+            return [self._save(change) for change in changes]
+
+    def due(self, shard: str, until: int, limit: int) -> list[str]:
+        """See TaskStore."""
+        with self._lock:
+            found = [
+                (task.due_at, task.id)
+                for task in self._tasks.values()
+                if task.due_at is not None and task.due_at <= until and self._shard(task.id) == shard
+            ]
+        return [task_id for _, task_id in sorted(found)[:limit]]
+
+    def check(self) -> None:
+        """See TaskStore."""
+
+    def _claim(self, claim: Claim) -> Task | None:
+        message, task = claim.message, self._tasks.get(claim.message.task_id)
+        if task is None:
+            return None
+        if task.run == message.run and task.lease_id == claim.lease_id:
+            return task
+        if (task.run, task.status.value) != (message.run - 1, message.status):
+            return None
+        self._tasks[task.id] = begun(
+            task,
+            run=message.run,
+            now=claim.now,
+            lease_id=claim.lease_id,
+            lease_until=claim.lease_until,
+            due_at=claim.due_at,
+        )
+        return self._tasks[task.id]
+
+    def _save(self, change: Change) -> bool:
+        before, after, task = change.before, change.after, self._tasks.get(change.before.id)
+        if task is None:
+            return False
+        differing = [name for name in Task.__slots__ if getattr(before, name) != getattr(after, name)]
+        if all(getattr(task, name) == getattr(after, name) for name in differing):
+            return True
+        if any(getattr(task, name) != getattr(before, name) for name in change.unchanged):
+            return False
+        self._tasks[task.id] = task.evolve(**{name: getattr(after, name) for name in differing})
+        return True
+
+    def _shard(self, task_id: str) -> str:
+        return self.shards[sum(task_id.encode()) % len(self.shards)]
+
+
+class _Queue:
+    """Messages of one queue: each has the time from which it may be received."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[int, str, str]] = []
+        self.in_flight: dict[str, str] = {}
+
+
+class MemoryQueues:
+    """The five lanes and the callback queue (number 0), with delays; also their message source."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._queues = {number: _Queue() for number in range(6)}
+        self._lock = threading.Lock()
+        self._handles = itertools.count(1)
+
+    def send(self, lane: int, body: str, delay_seconds: int) -> None:
+        """Put one message into a queue."""
+        with self._lock:
+            handle = f"memory-{next(self._handles)}"
+            self._queues[lane].waiting.append((self._clock.now() + delay_seconds * 1000, handle, body))
+
+    def receive(self, lane: int, limit: int, wait_seconds: int) -> list[Delivery]:
+        """See MessageSource. Does not wait: time stands still in here until somebody moves it."""
+        with self._lock:
+            queue, now = self._queues[lane], self._clock.now()
+            ready = [one for one in queue.waiting if one[0] <= now][:limit]
+            queue.waiting = [one for one in queue.waiting if one not in ready]
+            queue.in_flight |= {handle: body for _, handle, body in ready}
+        return [Delivery(handle=handle, body=body, message_id=handle) for _, handle, body in ready]
+
+    def acknowledge(self, lane: int, handles: Sequence[str]) -> None:
+        """See MessageSource."""
+        with self._lock:
+            for handle in handles:
+                self._queues[lane].in_flight.pop(handle, None)
+
+    def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
+        """See MessageSource."""
+        with self._lock:
+            queue, at = self._queues[lane], self._clock.now() + delay_seconds * 1000
+            for handle in handles:
+                if handle in queue.in_flight:
+                    queue.waiting.append((at, handle, queue.in_flight.pop(handle)))
+
+    def depth(self, lane: int) -> int:
+        """How many messages wait in a queue, delayed ones too."""
+        with self._lock:
+            return len(self._queues[lane].waiting)
+
+
+class MemoryTaskQueue:
+    """Lanes in memory."""
+
+    def __init__(self, queues: MemoryQueues, clock: Clock) -> None:
+        self._queues = queues
+        self._clock = clock
+
+    def send(self, messages: Sequence[TaskMessage]) -> list[Unavailable | None]:
+        """See TaskQueue."""
+        for message in messages:
+            self._queues.send(message.priority, message.to_json(), message.delay_seconds(self._clock.now()))
+        return [None] * len(messages)
+
+    def check(self) -> None:
+        """See TaskQueue."""
+
+
+class MemoryCallbackQueue:
+    """The callback queue in memory."""
+
+    def __init__(self, queues: MemoryQueues, clock: Clock) -> None:
+        self._queues = queues
+        self._clock = clock
+
+    def send(self, messages: Sequence[CallbackMessage]) -> list[Unavailable | None]:
+        """See CallbackQueue."""
+        for message in messages:
+            self._queues.send(0, message.to_json(), message.delay_seconds(self._clock.now()))
+        return [None] * len(messages)
+
+    def check(self) -> None:
+        """See CallbackQueue."""
+
+
+class MemoryBlobStore:
+    """Documents in a dictionary."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    def put(self, key: str, content: bytes, content_type: str = "application/json") -> None:
+        """See BlobStore."""
+        self._blobs[key] = content
+
+    def get(self, key: str) -> bytes | None:
+        """See BlobStore."""
+        return self._blobs.get(key)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See BlobStore."""
+        for key in keys:
+            self._blobs.pop(key, None)
+
+
+class MemoryHttp:
+    """Callback sender and downloader: keeps what was posted, and answers what ``answer`` says (200 by default)."""
+
+    def __init__(self, answer: Callable[[str], HttpResponse] | None = None) -> None:
+        self.posted: list[tuple[str, bytes, Mapping[str, str]]] = []
+        self._answer = answer
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResponse:
+        """See CallbackSender."""
+        self.posted.append((url, body, dict(headers)))
+        return self._response(url)
+
+    def download(self, url: str, timeout_seconds: float, max_bytes: int) -> HttpResponse:
+        """See Downloader."""
+        response = self._response(url)
+        if len(response.body) > max_bytes:
+            raise NonRetryable(f"the body is larger than {max_bytes} bytes")
+        return response
+
+    def _response(self, url: str) -> HttpResponse:
+        return self._answer(url) if self._answer else HttpResponse(status_code=200, headers={}, body=b"")
+
+
+class StaticSigningSecrets:
+    """Secrets that are simply given."""
+
+    def __init__(self, *secrets: str) -> None:
+        self._secrets = secrets
+
+    def current(self) -> Sequence[str]:
+        """See SigningSecrets."""
+        return self._secrets

@@ -1,0 +1,51 @@
+"""Large documents in an S3 bucket."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tasklane.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+KEYS: Final = 1000
+"""The most keys one DeleteObjects takes."""
+
+
+class S3BlobStore:
+    """Keeps documents as objects of one bucket; keys begin with the task's id, so load spreads over partitions."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def put(self, key: str, content: bytes, content_type: str = "application/json") -> None:
+        """See BlobStore."""
+        try:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType=content_type)
+        except (ClientError, BotoCoreError) as exc:
+            raise Unavailable(f"the bucket did not take {key!r}: {exc}") from exc
+
+    def get(self, key: str) -> bytes | None:
+        """See BlobStore."""
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return None
+            raise Unavailable(f"the bucket did not give {key!r}: {exc}") from exc
+        except BotoCoreError as exc:
+            raise Unavailable(f"the bucket did not give {key!r}: {exc}") from exc
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See BlobStore."""
+        for start in range(0, len(keys), KEYS):
+            objects: Any = [{"Key": key} for key in keys[start : start + KEYS]]
+            try:
+                answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+            except (ClientError, BotoCoreError) as exc:
+                raise Unavailable(f"the bucket did not delete: {exc}") from exc
+            if answer.get("Errors"):
+                raise Unavailable(f"the bucket did not delete: {answer['Errors'][0]}")

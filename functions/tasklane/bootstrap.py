@@ -1,0 +1,226 @@
+"""The composition root: settings → clients → adapters → use cases. Nothing else in Tasklane makes a client.
+
+Every part is made when it is first asked for, so that a function pays only for what it uses.
+"""
+
+from collections.abc import Mapping
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from tasklane.callback import DeliverCallbacks
+from tasklane.clock import SystemClock
+from tasklane.execute import Execute
+from tasklane.manage import ReadTasks
+from tasklane.ports import (
+    BlobStore,
+    CallbackQueue,
+    Clock,
+    MessageSource,
+    SigningSecrets,
+    TaskQueue,
+    TaskStore,
+)
+from tasklane.registry import Registry, load_handlers
+from tasklane.settings import Settings, read_settings
+from tasklane.submit import Submit
+from tasklane.sweep import Sweep
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+
+    from tasklane.adapters.http import HttpClient
+
+CONNECT_SECONDS: Final = 3
+READ_SECONDS: Final = 10
+"""Longer than any request here takes; the SDK's minute would outlast a lease's margin."""
+
+
+class Services:
+    """The use cases of an installation, ready to be called.
+
+    A test gives its own ports by name (``store``, ``queue``, …); what is not given is made on AWS from ``settings``.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, registry: Registry | None = None, **ports: Any
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._ports: Mapping[str, Any] = ports
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The installation's settings."""
+        return self._settings or read_settings()
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The task types; the modules of ``handlers`` unless a test gave its own."""
+        return self._registry or load_handlers()
+
+    @cached_property
+    def submit(self) -> Submit:
+        """Accepts tasks."""
+        return Submit(
+            store=self.store,
+            queue=self.queue,
+            blobs=self.blobs,
+            registry=self.registry,
+            clock=self.clock,
+            timing=self.settings.timing,
+        )
+
+    @cached_property
+    def read(self) -> ReadTasks:
+        """Shows tasks."""
+        return ReadTasks(store=self.store, blobs=self.blobs, clock=self.clock)
+
+    @cached_property
+    def execute(self) -> Execute:
+        """Runs batches of tasks."""
+        return Execute(
+            store=self.store,
+            queue=self.queue,
+            callback_queue=self.callback_queue,
+            blobs=self.blobs,
+            downloader=self.http,
+            registry=self.registry,
+            clock=self.clock,
+            timing=self.settings.timing,
+        )
+
+    @cached_property
+    def deliver_callbacks(self) -> DeliverCallbacks:
+        """Delivers callbacks."""
+        return DeliverCallbacks(
+            store=self.store,
+            callback_queue=self.callback_queue,
+            blobs=self.blobs,
+            sender=self.http,
+            secrets=self.secrets,
+            clock=self.clock,
+            timing=self.settings.timing,
+        )
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """Looks after what is due."""
+        return Sweep(
+            store=self.store,
+            queue=self.queue,
+            callback_queue=self.callback_queue,
+            registry=self.registry,
+            clock=self.clock,
+            timing=self.settings.timing,
+        )
+
+    def check(self) -> Mapping[str, str]:
+        """Whether table and queues answer: "ok", or what is wrong, by name."""
+        from tasklane.errors import Unavailable
+
+        health = {}
+        for name, part in {"table": self.store, "lanes": self.queue, "callback_queue": self.callback_queue}.items():
+            try:
+                part.check()
+                health[name] = "ok"
+            except Unavailable as exc:
+                health[name] = str(exc)
+        return health
+
+    # -- ports ---------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def clock(self) -> Clock:
+        """Tells the time."""
+        return self._port("clock") or SystemClock()
+
+    @cached_property
+    def store(self) -> TaskStore:
+        """Keeps the tasks."""
+        if given := self._port("store"):
+            return given  # type: ignore[no-any-return]
+        from tasklane.adapters.dynamodb import DynamoDbTaskStore
+
+        return DynamoDbTaskStore(self._client("dynamodb"), self.settings.tasks_table)
+
+    @cached_property
+    def queue(self) -> TaskQueue:
+        """Sends down the lanes."""
+        if given := self._port("queue"):
+            return given  # type: ignore[no-any-return]
+        from tasklane.adapters.sqs import SqsTaskQueue
+
+        return SqsTaskQueue(self._client("sqs"), self.settings.lane_urls, self.clock)
+
+    @cached_property
+    def callback_queue(self) -> CallbackQueue:
+        """Sends to the callback function."""
+        if given := self._port("callback_queue"):
+            return given  # type: ignore[no-any-return]
+        from tasklane.adapters.sqs import SqsCallbackQueue
+
+        return SqsCallbackQueue(self._client("sqs"), self.settings.callback_queue_url, self.clock)
+
+    @cached_property
+    def source(self) -> MessageSource:
+        """Receives from lanes and callback queue, for the poller."""
+        if given := self._port("source"):
+            return given  # type: ignore[no-any-return]
+        from tasklane.adapters.sqs import CALLBACKS, SqsMessageSource
+
+        urls = {**self.settings.lane_urls, CALLBACKS: self.settings.callback_queue_url}
+        return SqsMessageSource(self._client("sqs", read_seconds=30), urls)
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """Keeps large documents."""
+        if given := self._port("blobs"):
+            return given  # type: ignore[no-any-return]
+        from tasklane.adapters.s3 import S3BlobStore
+
+        return S3BlobStore(self._client("s3"), self.settings.bucket)
+
+    @cached_property
+    def http(self) -> "HttpClient":
+        """Posts callbacks and downloads, behind the outbound guard."""
+        if given := self._port("http"):
+            return given  # type: ignore[no-any-return]
+        from tasklane.adapters.http import HttpClient, OutboundGuard
+
+        return HttpClient(OutboundGuard(allow_loopback=self.settings.allow_loopback))
+
+    @cached_property
+    def secrets(self) -> SigningSecrets:
+        """Knows the signing secrets."""
+        if given := self._port("secrets"):
+            return given  # type: ignore[no-any-return]
+        from tasklane.adapters.ssm import SsmSigningSecrets
+
+        return SsmSigningSecrets(self._client("ssm"), self.settings.webhook_secrets_parameter)
+
+    def _port(self, name: str) -> Any:
+        return self._ports.get(name)
+
+    def _client(self, service: Any, read_seconds: int = READ_SECONDS) -> Any:
+        import boto3
+
+        return boto3.client(service, config=_client_config(read_seconds))
+
+
+def _client_config(read_seconds: int) -> "Config":
+    from botocore.config import Config
+
+    return Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": 4},
+        max_pool_connections=20,
+        tcp_keepalive=True,
+        s3={"addressing_style": "path"},
+    )
+
+
+@cache
+def function_services() -> Services:
+    """The services of this Lambda function or process, made once, from its environment."""
+    return Services()

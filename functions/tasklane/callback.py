@@ -1,0 +1,206 @@
+"""Use case: deliver callbacks. A callback is owed until it is delivered, or given up and listed as undelivered.
+
+Its form is Standard Webhooks'
+(https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
+"""
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tasklane import document, transitions
+from tasklane.dispatch import send_callbacks
+from tasklane.errors import AddressRefused, ConfigurationError, Unavailable
+from tasklane.message import CallbackMessage
+from tasklane.ports import (
+    BlobStore,
+    CallbackQueue,
+    CallbackSender,
+    Change,
+    Clock,
+    HttpResponse,
+    SigningSecrets,
+    TaskStore,
+)
+from tasklane.retry import Random
+from tasklane.save import save_patiently
+from tasklane.signature import signed_headers
+from tasklane.task import MAX_HISTORY, Callback, CallbackState, CallbackTry, Task
+from tasklane.timestamps import rfc3339
+from tasklane.transitions import Timing
+from tasklane.view import task_view
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS: Final = 15.0
+"""How long a receiver may take to answer."""
+PAUSES: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+"""Seconds between tries, the schedule that Standard Webhooks recommends: over three days in all."""
+JITTER: Final = 0.1
+"""A pause is up to this part longer, so that the callbacks of an outage do not all come back together."""
+INLINE_RESULT: Final = 64 * 1024
+"""Bytes of JSON of the largest result that a callback carries; a larger one is fetched from the API."""
+GONE: Final = 410
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallbackReport:
+    """What became of a batch. ``unhandled`` are the positions of messages that must come again."""
+
+    unhandled: frozenset[int] = frozenset()
+    delivered: int = 0
+    failed: int = 0
+
+
+class DeliverCallbacks:
+    """Claims tries, posts them side by side, and writes down how they went."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        callback_queue: CallbackQueue,
+        blobs: BlobStore,
+        sender: CallbackSender,
+        secrets: SigningSecrets,
+        clock: Clock,
+        timing: Timing,
+        random: Random = random.random,
+    ) -> None:
+        self._store = store
+        self._callback_queue = callback_queue
+        self._blobs = blobs
+        self._sender = sender
+        self._secrets = secrets
+        self._clock = clock
+        self._timing = timing
+        self._random = random
+
+    def __call__(self, messages: Sequence[CallbackMessage], remaining: Callable[[], float]) -> CallbackReport:
+        """Deliver the callbacks that ``messages`` announce; ``remaining`` tells the seconds this process still has.
+
+        Never raises for one callback's sake. Without a signing secret nothing is sent and everything comes again.
+        """
+        try:
+            secrets = self._secrets.current()
+            tasks = self._store.get([message.task_id for message in messages])
+        except (Unavailable, ConfigurationError) as exc:
+            logger.exception("Callbacks must wait.", extra={"action": "callbacks_wait", "error": str(exc)})
+            return CallbackReport(unhandled=frozenset(range(len(messages))))
+        claimed, unhandled = self._claim(messages, tasks)
+        if not claimed:
+            return CallbackReport(unhandled=unhandled)
+        timeout = max(1.0, min(TIMEOUT_SECONDS, remaining() - 2.0))
+        with ThreadPoolExecutor(max_workers=len(claimed), thread_name_prefix="callback") as pool:
+            ended = list(pool.map(lambda task: self._deliver(task, secrets, timeout), claimed))
+        changes = [
+            Change(before=task, after=after, unchanged=("status", "run", "callback"))
+            for task, after in zip(claimed, ended, strict=True)
+        ]
+        written = save_patiently(self._store, changes)
+        send_callbacks(self._callback_queue, written, self._clock.now())
+        delivered = sum(t.callback is not None and t.callback.state is CallbackState.DELIVERED for t in ended)
+        return CallbackReport(unhandled=unhandled, delivered=delivered, failed=len(ended) - delivered)
+
+    def _claim(
+        self, messages: Sequence[CallbackMessage], tasks: dict[str, Task]
+    ) -> tuple[list[Task], frozenset[int]]:
+        now = self._clock.now()
+        changes: dict[int, Change] = {}
+        for position, message in enumerate(messages):
+            task = tasks.get(message.task_id)
+            # A task that is gone, or a try that has begun before, is a doubled or late message.
+            if task is not None and _may_begin(task, message) and task.id not in {c.before.id for c in changes.values()}:
+                changes[position] = self._begin(task, now)
+        answers = dict(zip(changes, self._store.save(list(changes.values())), strict=True)) if changes else {}
+        claimed = [changes[position].after for position, answer in answers.items() if answer is True]
+        return claimed, frozenset(p for p, answer in answers.items() if isinstance(answer, Unavailable))
+
+    def _begin(self, task: Task, now: int) -> Change:
+        callback = _callback(task)
+        after = task.evolve(callback=replace(callback, tries=callback.tries + 1, next_at=now))
+        after = after.evolve(due_at=transitions.next_callback_look(after, now, self._timing))
+        return Change(before=task, after=after, unchanged=("status", "run", "callback"))
+
+    def _deliver(self, task: Task, secrets: Sequence[str], timeout: float) -> Task:
+        callback = _callback(task)
+        started_at, begun = self._clock.now(), time.monotonic()
+        response: HttpResponse | None = None
+        error: str | None = None
+        try:
+            body = json.dumps(self._body(task), ensure_ascii=False, separators=(",", ":")).encode()
+            headers = signed_headers(secrets, f"{task.id}-{task.run}", started_at // 1000, body)
+            response = self._sender.post(callback.url, body, headers, timeout)
+        except (Unavailable, AddressRefused) as exc:
+            error = str(exc)
+        one = CallbackTry(
+            number=callback.tries,
+            started_at=started_at,
+            duration_ms=round((time.monotonic() - begun) * 1000),
+            status_code=response.status_code if response else None,
+            error=error,
+        )
+        return self._after_try(task, one, response)
+
+    def _after_try(self, task: Task, one: CallbackTry, response: HttpResponse | None) -> Task:
+        callback = _callback(task)
+        callback = replace(callback, history=(*callback.history, one)[-MAX_HISTORY:], next_at=None)
+        if response is not None and 200 <= response.status_code < 300:
+            return task.evolve(callback=replace(callback, state=CallbackState.DELIVERED), due_at=None, sends=0)
+        ids = {"task_id": task.id, "try": one.number, "status_code": one.status_code, "error": one.error}
+        given_up = callback.tries > len(PAUSES) or (response is not None and response.status_code == GONE)
+        if given_up:
+            logger.error("A callback is undelivered.", extra={"action": "callback_undelivered", **ids})
+            return task.evolve(callback=replace(callback, state=CallbackState.UNDELIVERED), due_at=None, sends=0)
+        logger.warning("A callback will be tried again.", extra={"action": "callback_failed", **ids})
+        now = self._clock.now()
+        pause = PAUSES[callback.tries - 1] * (1 + JITTER * self._random())
+        wait = max(pause, _retry_after(response, now))
+        task = task.evolve(callback=replace(callback, next_at=now + int(wait * 1000)), sends=0)
+        return task.evolve(due_at=transitions.next_callback_look(task, now, self._timing))
+
+    def _body(self, task: Task) -> dict[str, Any]:
+        result, url = None, None
+        if task.result is not None and task.result.size <= INLINE_RESULT:
+            result = document.read(task.result, self._blobs)
+        elif task.result is not None:
+            url = f"/v1/tasks/{task.id}/result"
+        view = task_view(task, self._clock.now(), payload=None, result=result)
+        del view["payload"], view["callback"], view["timings"]
+        return {
+            "type": f"task.{task.status.value}",
+            "timestamp": rfc3339(task.finished_at or task.created_at),
+            "data": view if url is None else {**view, "result_url": url},
+        }
+
+
+def _callback(task: Task) -> Callback:
+    if task.callback is None:
+        raise ValueError(f"task {task.id} has no callback")
+    return task.callback
+
+
+def _may_begin(task: Task, message: CallbackMessage) -> bool:
+    callback = task.callback
+    return (
+        callback is not None and callback.state is CallbackState.PENDING and callback.tries == message.number - 1
+    )
+
+
+def _retry_after(response: HttpResponse | None, now: int) -> float:
+    """Seconds the receiver asks for (RFC 9110, section 10.2.3), at most a day; 0 where it asks for none."""
+    from email.utils import parsedate_to_datetime
+
+    value = response.headers.get("retry-after", "").strip() if response else ""
+    if value.isascii() and value.isdigit():
+        return float(min(int(value[:9]), 86_400))
+    try:
+        seconds = parsedate_to_datetime(value).timestamp() - now / 1000
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), 86_400.0)

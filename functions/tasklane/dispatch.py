@@ -1,0 +1,47 @@
+"""Use case: bring waiting tasks onto their lanes, and due callbacks onto their queue.
+
+A send that fails is logged and nothing more: the task is kept, and the sweeper sends it again when its ``due_at`` comes.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from tasklane.errors import Unavailable
+from tasklane.message import CallbackMessage, TaskMessage
+from tasklane.ports import CallbackQueue, TaskQueue
+from tasklane.task import CallbackState, Task
+from tasklane.transitions import fits_a_queue
+
+logger = logging.getLogger(__name__)
+
+
+def send_to_lanes(queue: TaskQueue, tasks: Iterable[Task], now: int) -> int:
+    """Send each waiting task that a queue can carry to its time; how many were taken."""
+    ready = [task for task in tasks if task.status.waiting and fits_a_queue(task, now)]
+    return _sent(ready, queue.send([TaskMessage.of(task) for task in ready]) if ready else [])
+
+
+def send_callbacks(queue: CallbackQueue, tasks: Iterable[Task], now: int) -> int:
+    """Send each task whose callback is pending and near enough; how many were taken."""
+    ready = [task for task in tasks if callback_is_near(task, now)]
+    return _sent(ready, queue.send([CallbackMessage.of(task) for task in ready]) if ready else [])
+
+
+def callback_is_near(task: Task, now: int) -> bool:
+    """True where the callback's next try is due within what a queue can delay."""
+    callback = task.callback
+    return (
+        callback is not None
+        and callback.state is CallbackState.PENDING
+        and (callback.next_at is None or fits_a_queue(task.evolve(run_at=callback.next_at), now))
+    )
+
+
+def _sent(tasks: Sequence[Task], answers: Sequence[Unavailable | None]) -> int:
+    for task, answer in zip(tasks, answers, strict=True):
+        if answer is not None:
+            logger.warning(
+                "A message could not be sent; the sweeper will send it.",
+                extra={"action": "send_failed", "task_id": task.id, "error": str(answer)},
+            )
+    return sum(answer is None for answer in answers)

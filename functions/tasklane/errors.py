@@ -1,0 +1,138 @@
+"""The error tree.
+
+::
+
+    TasklaneError
+    ├── InvalidRequest            what the caller sent cannot be accepted
+    │   ├── InvalidPayload        the payload does not fit the handler's model
+    │   ├── UnknownTaskType       no handler and no declaration has that name
+    │   ├── DocumentTooLarge      a payload or result is over the limit
+    │   └── IdempotencyConflict   the key was used before with another body
+    ├── TaskNotFound              no task has that id (any more)
+    ├── InvalidTransition         the task's status does not allow the change
+    ├── Unavailable               a table, queue or bucket refused or did not answer
+    ├── HandlerError              what a handler raises to steer its own retries
+    │   └── NonRetryable          … another attempt would fail in the same way
+    ├── AttemptFailed             how an attempt ended without the handler's own exception
+    │   ├── AttemptTimedOut       … it ran longer than it was allowed to
+    │   ├── AttemptLost           … its worker disappeared
+    │   └── InvalidResult         … what it returned is no JSON or does not fit the declared result
+    ├── RunLost                   this run no longer holds the task
+    ├── AddressRefused            the outbound guard does not let a request go there
+    └── ConfigurationError        a setting is missing or makes no sense
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class TasklaneError(Exception):
+    """Anything that Tasklane itself raises."""
+
+
+class InvalidRequest(TasklaneError):
+    """The caller's input cannot be accepted; ``issues`` points at each wrong field.
+
+    Each issue is ``{"pointer": JSON Pointer (RFC 6901) into the request's body, "detail": sentence}``.
+    """
+
+    def __init__(self, detail: str, issues: Sequence[Mapping[str, str]] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.issues = tuple(issues)
+
+
+class InvalidPayload(InvalidRequest):
+    """The payload does not fit the payload model of the handler."""
+
+
+class UnknownTaskType(InvalidRequest):
+    """Neither a handler nor a declaration for external workers has this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"There is no task type {name!r}.",
+            [{"pointer": "/type", "detail": f"Known task types: {', '.join(known) or 'none'}."}],
+        )
+        self.name = name
+        self.known = tuple(known)
+
+
+class DocumentTooLarge(InvalidRequest):
+    """A payload or a result is larger than Tasklane carries.
+
+    ``size`` and ``limit`` are bytes of JSON text.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"The document has {size} bytes; the limit is {limit} bytes.")
+        self.size = size
+        self.limit = limit
+
+
+class IdempotencyConflict(InvalidRequest):
+    """The idempotency key belongs to an earlier request with another body."""
+
+
+class TaskNotFound(TasklaneError):
+    """No task has this id; it never existed or its retention has ended."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"There is no task {task_id!r}.")
+        self.task_id = task_id
+
+
+class InvalidTransition(TasklaneError):
+    """The change is not in ``task.TRANSITIONS``: a status never goes backwards."""
+
+
+class Unavailable(TasklaneError):
+    """A service behind a port refused (throttling) or did not answer. Nothing is known to be lost; try again."""
+
+
+class HandlerError(TasklaneError):
+    """Base of the exceptions a handler raises to steer its own retries."""
+
+
+class NonRetryable(HandlerError):
+    """Raised by a handler: the task fails at once, whatever attempts are left."""
+
+
+class AttemptFailed(TasklaneError):
+    """An attempt that ended without an exception of the handler's own."""
+
+
+class AttemptTimedOut(AttemptFailed):
+    """The attempt was still running when its time was up."""
+
+
+class AttemptLost(AttemptFailed):
+    """The lease ran out: the worker crashed, was ended, or lost touch with the table."""
+
+
+class InvalidResult(AttemptFailed):
+    """The handler returned something that is not JSON, or that does not fit its declared result."""
+
+
+class RunLost(TasklaneError):
+    """This run no longer holds the task: another run has begun, or the task is final."""
+
+
+class AddressRefused(NonRetryable):
+    """The outbound guard refuses the address (private, loopback, link-local, metadata service, …)."""
+
+
+class ConfigurationError(TasklaneError):
+    """A setting is missing or makes no sense; the message names it."""
+
+
+def public_details(error: BaseException) -> dict[str, Any]:
+    """What a task's record says of an error: ``type`` is the class's name, ``message`` its text, at most 1,000 characters.
+
+    Unencodable text (lone surrogates) is replaced, so that the record can always be written.
+    """
+    try:
+        message = str(error)
+    except Exception:  # an exception whose __str__ raises must not take the worker down
+        message = "(the exception has no readable text)"
+    return {"type": type(error).__name__, "message": message.encode("utf-8", "replace").decode("utf-8")[:1000]}

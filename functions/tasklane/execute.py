@@ -1,0 +1,278 @@
+"""Use case: run a batch of tasks. One request claims them all, and outcomes are written as they come, several at a time."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, CancelledError, Future, wait
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tasklane import document, transitions
+from tasklane.context import TaskContext
+from tasklane.dispatch import send_callbacks, send_to_lanes
+from tasklane.errors import (
+    AttemptTimedOut,
+    DocumentTooLarge,
+    InvalidResult,
+    TasklaneError,
+    Unavailable,
+    public_details,
+)
+from tasklane.ids import new_lease_id
+from tasklane.invoke import HandlerStopped, Invoker
+from tasklane.message import TaskMessage
+from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, Downloader, TaskQueue, TaskStore
+from tasklane.registry import Registry, TaskType
+from tasklane.retry import Random, RetryPolicy, backoff_ms, is_retryable
+from tasklane.save import save_patiently
+from tasklane.task import ErrorDetails, Task
+from tasklane.transitions import Timing
+
+logger = logging.getLogger(__name__)
+
+REPORT_RESERVE_SECONDS: Final = 3.0
+"""Kept back from an invocation's time, so that the outcome of what overran can still be written."""
+LINGER_SECONDS: Final = 0.01
+"""How long a first outcome waits for others of its batch, so that they share a write."""
+WATCH_SECONDS: Final = 1.0
+"""How often the worker looks up from waiting, to write progress."""
+PROGRESS_SECONDS: Final = 2.0
+"""At most so often is a task's progress written."""
+EARLY_TOLERANCE_MS: Final = 1000
+"""A message this much before its time is run: queues round to seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How one run ended: the task's status after it, and milliseconds from its start."""
+
+    task: Task
+    duration_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchReport:
+    """What became of a batch. ``unhandled`` are the positions of messages that must come again."""
+
+    unhandled: frozenset[int] = frozenset()
+    refused: int = 0
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Run:
+    """A handler at work; ``task`` is the record as last written."""
+
+    task: Task
+    task_type: TaskType
+    context: TaskContext
+    seconds: float
+    deadline: float
+    progress_written: float = field(default_factory=time.monotonic)
+
+
+class Execute:
+    """Claims tasks, runs their handlers side by side, writes the outcomes, and sends what follows from them."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        queue: TaskQueue,
+        callback_queue: CallbackQueue,
+        blobs: BlobStore,
+        downloader: Downloader,
+        registry: Registry,
+        clock: Clock,
+        timing: Timing,
+        random: Random = random.random,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._callback_queue = callback_queue
+        self._blobs = blobs
+        self._downloader = downloader
+        self._registry = registry
+        self._clock = clock
+        self._timing = timing
+        self._random = random
+        self._invoker = Invoker()
+
+    def __call__(self, messages: Sequence[TaskMessage], remaining: Callable[[], float]) -> BatchReport:
+        """Run the tasks that ``messages`` announce; ``remaining`` tells the seconds this process still has.
+
+        Never raises for one task's sake. A refused claim is a doubled message and counts as handled.
+        """
+        now = self._clock.now()
+        positions = self._startable(messages, now)
+        answers = self._store.claim([self._claim(messages[i], now) for i in positions]) if positions else []
+        unhandled = {i for i, answer in zip(positions, answers, strict=True) if isinstance(answer, Unavailable)}
+        tasks = [answer for answer in answers if isinstance(answer, Task)]
+        refused = len(answers) - len(unhandled) - len(tasks)
+        if refused:
+            logger.info("Some messages were doubled or late.", extra={"action": "claim_refused", "count": refused})
+        outcomes = self._watch([self._begin(task, remaining()) for task in tasks])
+        return BatchReport(unhandled=frozenset(unhandled), refused=refused, outcomes=tuple(outcomes))
+
+    def close(self) -> None:
+        """Stop what runs handlers in the background."""
+        self._invoker.close()
+
+    # -- before the handler -------------------------------------------------------------------------------------------
+
+    def _startable(self, messages: Sequence[TaskMessage], now: int) -> list[int]:
+        expired = [m for m in messages if m.expires_at is not None and m.expires_at <= now]
+        early = [m for m in messages if m not in expired and (m.run_at or 0) > now + EARLY_TOLERANCE_MS]
+        if expired:
+            self._expire([m.task_id for m in expired], now)
+        if early:
+            self._queue.send(early)
+        aside = [*expired, *early]
+        # A task announced twice in one batch is claimed once: the later run is the one that may begin.
+        latest = {m.task_id: m for m in sorted(messages, key=lambda m: m.run) if m not in aside}
+        return [messages.index(message) for message in latest.values()]
+
+    def _expire(self, task_ids: Sequence[str], now: int) -> None:
+        try:
+            tasks = self._store.get(task_ids).values()
+        except Unavailable:
+            return  # the sweeper expires them
+        overdue = [t for t in tasks if t.status.waiting and t.expires_at is not None and t.expires_at <= now]
+        self._write([Change(before=t, after=transitions.expired(t, now, self._timing)) for t in overdue])
+
+    def _claim(self, message: TaskMessage, now: int) -> Claim:
+        until = transitions.lease_until(message.timeout_seconds, now)
+        return Claim(
+            message=message,
+            now=now,
+            lease_id=new_lease_id(),
+            lease_until=until,
+            due_at=transitions.moved_due(message.due_at, until, self._timing),
+        )
+
+    def _begin(self, task: Task, remaining: float) -> "tuple[Future[Any], _Run]":
+        seconds = max(0.0, min(task.timeout_seconds, remaining - REPORT_RESERVE_SECONDS))
+        deadline = time.monotonic() + seconds
+        context = TaskContext(
+            task_id=task.id,
+            task_type=task.type,
+            attempt=task.run,
+            deadline=deadline,
+            blobs=self._blobs,
+            downloader=self._downloader,
+        )
+        try:
+            task_type = self._registry.find(task.type)
+            future = self._start(task, task_type, context)
+        except TasklaneError as exc:
+            task_type = TaskType(name=task.type)
+            future = Future()
+            future.set_exception(exc)
+        return future, _Run(task=task, task_type=task_type, context=context, seconds=seconds, deadline=deadline)
+
+    def _start(self, task: Task, task_type: TaskType, context: TaskContext) -> "Future[Any]":
+        handler = task_type.handler
+        if handler is None:
+            raise HandlerStopped(f"task type {task.type!r} has no handler here")
+
+        def arguments() -> tuple[Any, ...]:
+            payload = task_type.parse_payload(document.read(task.payload, self._blobs))
+            return (payload, context) if task_type.wants_context else (payload,)
+
+        async def run_async() -> Any:
+            # A large payload is fetched over the network: in a thread, so that the rest of the batch goes on.
+            inline = task.payload.blob_key is None
+            return await handler(*(arguments() if inline else await asyncio.to_thread(arguments)))
+
+        def run_plain() -> Any:
+            return handler(*arguments())
+
+        return self._invoker.start(run_async if task_type.is_async else run_plain, is_async=task_type.is_async)
+
+    # -- while handlers run -------------------------------------------------------------------------------------------
+
+    def _watch(self, begun: "Sequence[tuple[Future[Any], _Run]]") -> list[Outcome]:
+        runs = dict(begun)
+        outcomes: list[Outcome] = []
+        while runs:
+            next_deadline = min(run.deadline for run in runs.values())
+            pause = min(WATCH_SECONDS, max(0.0, next_deadline - time.monotonic()))
+            done, _ = wait(runs, timeout=pause, return_when=FIRST_COMPLETED)
+            if done and len(done) < len(runs):
+                done, _ = wait(runs, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED)
+            overdue = [f for f, run in runs.items() if f not in done and run.deadline <= time.monotonic()]
+            ended = [(future, runs.pop(future)) for future in (*done, *overdue)]
+            if ended:
+                outcomes += self._finish(ended)
+            self._write_progress(list(runs.values()))
+        return outcomes
+
+    def _write_progress(self, runs: Sequence[_Run]) -> None:
+        changes = []
+        for run in runs:
+            progress = run.context.last_progress()
+            if progress == run.task.progress or time.monotonic() - run.progress_written < PROGRESS_SECONDS:
+                continue
+            after = run.task.evolve(progress=progress)
+            changes.append(Change(before=run.task, after=after))
+            run.task, run.progress_written = after, time.monotonic()
+        if changes:
+            self._store.save(changes)
+
+    # -- after the handler --------------------------------------------------------------------------------------------
+
+    def _finish(self, ended: "Sequence[tuple[Future[Any], _Run]]") -> list[Outcome]:
+        changes = [Change(before=run.task, after=self._after(future, run)) for future, run in ended]
+        self._write(changes)
+        return [_outcome(change.after) for change in changes]
+
+    def _after(self, future: "Future[Any]", run: _Run) -> Task:
+        run.context.close()
+        now = self._clock.now()
+        task = run.task.evolve(progress=run.context.last_progress())
+        try:
+            result = self._result(future, run)
+        except Exception as exc:
+            return self._failed(task, run.task_type.retry, exc, now)
+        return transitions.completed(task, result, now, self._timing)
+
+    def _result(self, future: "Future[Any]", run: _Run) -> "document.Document":
+        if not future.done():
+            self._invoker.abandon(future)
+            raise AttemptTimedOut(f"The attempt was still running after {run.seconds:g} seconds.")
+        try:
+            value = future.result(timeout=0)
+        except CancelledError as exc:
+            raise HandlerStopped("the handler was cancelled") from exc
+        text = run.task_type.dump_result(value).decode()
+        try:
+            return document.pack(text, f"{run.task.id}/result-{run.task.run}", self._blobs)
+        except DocumentTooLarge as exc:
+            raise InvalidResult(exc.detail) from exc
+
+    def _failed(self, task: Task, policy: RetryPolicy, error: Exception, now: int) -> Task:
+        again = is_retryable(error) and transitions.attempts_left(task)
+        retry_at = now + backoff_ms(policy, task.run, self._random) if again else None
+        logger.warning(
+            "An attempt failed.",
+            extra={"action": "attempt_failed", "task_id": task.id, "task_type": task.type, "attempt": task.run},
+            exc_info=error,
+        )
+        details = ErrorDetails(**public_details(error))
+        return transitions.attempt_failed(task, details, now, self._timing, retry_at=retry_at)
+
+    def _write(self, changes: Sequence[Change]) -> None:
+        """Write outcomes; what cannot be written is left to the lease, the sweeper and another attempt."""
+        written = save_patiently(self._store, changes)
+        now = self._clock.now()
+        send_to_lanes(self._queue, written, now)
+        send_callbacks(self._callback_queue, written, now)
+
+
+def _outcome(task: Task) -> Outcome:
+    ended = task.finished_at or (task.attempts[-1].finished_at if task.attempts else task.created_at)
+    return Outcome(task=task, duration_ms=max(0, ended - (task.started_at or ended)))
+
+

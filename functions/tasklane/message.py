@@ -1,0 +1,130 @@
+"""What travels through the queues: a hint to look at a task, never the truth about it.
+
+A message may arrive twice, late or never. The record in the store decides; ``run`` (or ``number``) is the fence.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self, TypeVar
+
+from tasklane.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, Status, Task
+
+MAX_DELAY_SECONDS: Final = 900
+"""The longest delay a queue carries (SQS: DelaySeconds is at most 15 minutes)."""
+
+
+class InvalidMessage(ValueError):
+    """A message that no Tasklane wrote: a poison message, for the dead-letter queue."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskMessage:
+    """Down a lane: this task may start its run number ``run``, if its status still is ``status``.
+
+    It carries what a worker must know before the claim, so that the claim is one write and no read.
+    """
+
+    task_id: str
+    run: int
+    status: str
+    type: str
+    priority: int
+    tenant: str
+    timeout_seconds: int
+    due_at: int
+    run_at: int | None = None
+    expires_at: int | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """The message that lets a worker claim ``task`` as it stands now."""
+        return cls(
+            task_id=task.id,
+            run=task.run + 1,
+            status=task.status.value,
+            type=task.type,
+            priority=task.priority,
+            tenant=task.tenant,
+            timeout_seconds=task.timeout_seconds,
+            due_at=task.due_at or 0,
+            run_at=task.run_at,
+            expires_at=task.expires_at,
+        )
+
+    def delay_seconds(self, now: int) -> int:
+        """Whole seconds from ``now`` until the task may start, rounded up, at most what a queue carries."""
+        return delay_seconds(self.run_at, now)
+
+    def to_json(self) -> str:
+        """The body on the wire."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, body: str) -> Self:
+        """The message in ``body``. Raises InvalidMessage."""
+        message = _from_json(cls, body)
+        if not LOWEST_PRIORITY <= message.priority <= HIGHEST_PRIORITY:
+            raise InvalidMessage(f"there is no lane {message.priority}")
+        if message.status not in _WAITING:
+            raise InvalidMessage(f"no task is claimed when {message.status!r}")
+        return message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallbackMessage:
+    """Down the callback queue: the callback of this task may begin its try number ``number``, not before ``send_at``."""
+
+    task_id: str
+    number: int
+    send_at: int | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """The message that lets the next try of ``task``'s callback begin."""
+        if task.callback is None:
+            raise ValueError(f"task {task.id} has no callback")
+        return cls(task_id=task.id, number=task.callback.tries + 1, send_at=task.callback.next_at)
+
+    def delay_seconds(self, now: int) -> int:
+        """Whole seconds from ``now`` until the try may begin, rounded up, at most what a queue carries."""
+        return delay_seconds(self.send_at, now)
+
+    def to_json(self) -> str:
+        """The body on the wire."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, body: str) -> Self:
+        """The message in ``body``. Raises InvalidMessage."""
+        return _from_json(cls, body)
+
+
+def delay_seconds(at: int | None, now: int) -> int:
+    """Whole seconds until ``at``, rounded up; 0 where it is past or None; at most ``MAX_DELAY_SECONDS``."""
+    if at is None or at <= now:
+        return 0
+    return min(math.ceil((at - now) / 1000), MAX_DELAY_SECONDS)
+
+
+def _to_json(message: TaskMessage | CallbackMessage) -> str:
+    return json.dumps({k: v for k, v in asdict(message).items() if v is not None}, separators=(",", ":"))
+
+
+_WAITING: Final = frozenset(status.value for status in Status if status.waiting)
+_FIELD_TYPES: Final[dict[str, type]] = {"task_id": str, "status": str, "type": str, "tenant": str}
+
+
+_Message = TypeVar("_Message", TaskMessage, CallbackMessage)
+
+
+def _from_json(cls: type[_Message], body: str) -> _Message:
+    try:
+        fields: Any = json.loads(body)
+        message = cls(**fields)
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise InvalidMessage(f"not a {cls.__name__}: {exc}") from exc
+    for name, value in fields.items():
+        if type(value) is not _FIELD_TYPES.get(name, int):
+            raise InvalidMessage(f"{name} of a {cls.__name__} has the wrong type")
+    return message

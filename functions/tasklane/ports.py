@@ -1,0 +1,168 @@
+"""What the use cases need from the world, named by role. Adapters in ``tasklane.adapters`` provide it.
+
+Stores and queues speak in batches; one is a batch of one. An answer has one entry per request, in the same order.
+``Unavailable`` as an entry means that this one request was refused or not answered: it may or may not have happened,
+so every request here is safe to repeat. Where a whole batch fails, every entry is ``Unavailable``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tasklane.errors import InvalidTransition, Unavailable
+from tasklane.message import CallbackMessage, TaskMessage
+from tasklane.task import TRANSITIONS, Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A worker's wish to start the run that ``message`` announces.
+
+    ``lease_until`` is when the run is taken to be lost. ``due_at`` is written only where it is not None: an index entry
+    that need not move costs nothing.
+    """
+
+    message: TaskMessage
+    now: int
+    lease_id: str
+    lease_until: int
+    due_at: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One conditional write: the record becomes ``after`` if ``unchanged`` fields still are as in ``before``.
+
+    Raises InvalidTransition where the statuses are not neighbours in ``task.TRANSITIONS``.
+    """
+
+    before: Task
+    after: Task
+    unchanged: tuple[str, ...] = ("status", "run")
+
+    def __post_init__(self) -> None:
+        before, after = self.before.status, self.after.status
+        if after is not before and after not in TRANSITIONS[before]:
+            raise InvalidTransition(f"{before} → {after} is not a transition (task {self.before.id})")
+        if self.before.id != self.after.id:
+            raise ValueError("a change keeps the task's id")
+
+
+class TaskStore(Protocol):
+    """Keeps the tasks; every write is conditional."""
+
+    shards: Sequence[str]
+    """The parts of the ``due`` index; together they cover every task."""
+
+    def put(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
+        """Store new tasks. An entry is the task as stored: another one than was given where its id was taken before."""
+
+    def get(self, task_ids: Sequence[str]) -> dict[str, Task]:
+        """The tasks that exist, by id, as of the last write. Raises Unavailable."""
+
+    def claim(self, claims: Sequence[Claim]) -> list[Task | Unavailable | None]:
+        """Begin runs. None: refused, because the task is gone, not waiting, or past that run (a doubled message)."""
+
+    def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
+        """Write changes. False: refused, because somebody else changed the task first. Repeating a written one is True."""
+
+    def due(self, shard: str, until: int, limit: int) -> list[str]:
+        """Ids of at most ``limit`` tasks whose ``due_at`` is not after ``until``, the longest due first; may lag behind
+        the last writes. Raises Unavailable."""
+
+    def check(self) -> None:
+        """Raises Unavailable if the store does not answer."""
+
+
+class TaskQueue(Protocol):
+    """Carries messages down the lanes."""
+
+    def send(self, messages: Sequence[TaskMessage]) -> list[Unavailable | None]:
+        """Send each down the lane of its priority, to arrive at its ``run_at`` (15 minutes off at most)."""
+
+    def check(self) -> None:
+        """Raises Unavailable if a lane does not answer."""
+
+
+class CallbackQueue(Protocol):
+    """Carries messages to the callback function."""
+
+    def send(self, messages: Sequence[CallbackMessage]) -> list[Unavailable | None]:
+        """Send each, to arrive at its ``send_at`` (15 minutes off at most)."""
+
+    def check(self) -> None:
+        """Raises Unavailable if the queue does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """One received message: its body as it came, and the handle to acknowledge it by."""
+
+    handle: str
+    body: str
+    message_id: str = ""
+
+
+class MessageSource(Protocol):
+    """Hands out messages where no event source mapping does: the poller's side of a queue."""
+
+    def receive(self, lane: int, limit: int, wait_seconds: int) -> list[Delivery]:
+        """At most ``limit`` messages of a lane (1 to 5; 0 is the callback queue); waits for the first. Raises
+        Unavailable."""
+
+    def acknowledge(self, lane: int, handles: Sequence[str]) -> None:
+        """Forget these messages. One that could not be forgotten comes again. Raises Unavailable."""
+
+    def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
+        """Let these messages be received again after a pause. Raises Unavailable."""
+
+
+class BlobStore(Protocol):
+    """Keeps what is too large for a record."""
+
+    def put(self, key: str, content: bytes, content_type: str = "application/json") -> None:
+        """Keep ``content`` under ``key``, replacing what was there. Raises Unavailable."""
+
+    def get(self, key: str) -> bytes | None:
+        """The content, or None where nothing is kept under ``key``. Raises Unavailable."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Forget these keys; unknown ones are ignored. Raises Unavailable."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpResponse:
+    """What a receiver answered: ``headers`` in lower case, ``body`` cut to the cap."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class CallbackSender(Protocol):
+    """Posts callbacks to public addresses; follows no redirect and no proxy variable."""
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResponse:
+        """POST ``body``. Raises AddressRefused where the outbound guard says no, Unavailable where no answer came."""
+
+
+class Downloader(Protocol):
+    """Fetches from public addresses; follows redirects, each checked like the first address."""
+
+    def download(self, url: str, timeout_seconds: float, max_bytes: int) -> HttpResponse:
+        """GET ``url``, its body whole. Raises AddressRefused where the outbound guard says no, NonRetryable where the body
+        is over ``max_bytes``, Unavailable where no whole answer came in time."""
+
+
+class SigningSecrets(Protocol):
+    """Knows the secrets that callbacks are signed with."""
+
+    def current(self) -> Sequence[str]:
+        """The live ``whsec_`` secrets, newest first, one or two. Raises Unavailable or ConfigurationError."""
+
+
+class Clock(Protocol):
+    """Tells the time, so that tests may tell it otherwise."""
+
+    def now(self) -> int:
+        """Unix milliseconds."""

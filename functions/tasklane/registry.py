@@ -1,0 +1,184 @@
+"""What a handler author writes: ``@task("name")`` on a function, plain or async.
+
+The first parameter is the payload, a pydantic model; a second one, where there is one, is the ``TaskContext``. The return
+annotation is the result's type. Import heavy libraries inside the function: the API reads the registry as well.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType, ModuleType
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from tasklane.errors import ConfigurationError, InvalidPayload, InvalidResult, UnknownTaskType
+from tasklane.retry import RetryPolicy
+from tasklane.task import DEFAULT_PRIORITY
+
+DEFAULT_TIMEOUT_SECONDS = 60
+MAX_TIMEOUT_SECONDS = 900
+"""As long as a Lambda may run."""
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskType:
+    """A name, its handler, and the defaults of its tasks. ``handler`` None: external workers do the work."""
+
+    name: str
+    handler: Callable[..., Any] | None = None
+    payload_type: Any = dict[str, Any]
+    result_type: Any = Any
+    priority: int = DEFAULT_PRIORITY
+    timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
+    retry: RetryPolicy = RetryPolicy()
+    wants_context: bool = False
+
+    @property
+    def description(self) -> str:
+        """The first line of the handler's docstring."""
+        return (inspect.getdoc(self.handler) or "").partition("\n")[0] if self.handler else "Done by external workers."
+
+    @property
+    def is_async(self) -> bool:
+        """True where the handler is a coroutine function."""
+        return inspect.iscoroutinefunction(self.handler)
+
+    @cached_property
+    def payload_adapter(self) -> TypeAdapter[Any]:
+        """Checks payloads and knows their JSON Schema."""
+        return TypeAdapter(self.payload_type)
+
+    @cached_property
+    def result_adapter(self) -> TypeAdapter[Any]:
+        """Writes results as JSON and knows their JSON Schema."""
+        return TypeAdapter(self.result_type)
+
+    def parse_payload(self, payload: Mapping[str, Any]) -> Any:
+        """The payload as the handler wants it. Raises InvalidPayload, one issue per wrong field."""
+        try:
+            return self.payload_adapter.validate_python(dict(payload))
+        except ValidationError as exc:
+            raise InvalidPayload(
+                f"The payload does not fit task type {self.name!r}.", _issues(exc, prefix="/payload")
+            ) from exc
+        except RecursionError as exc:
+            raise InvalidPayload("The payload is nested too deeply.") from exc
+
+    def dump_result(self, value: Any) -> bytes:
+        """The handler's return value as JSON (UTF-8). Raises InvalidResult."""
+        import json
+
+        try:
+            plain = self.result_adapter.dump_python(
+                self.result_adapter.validate_python(value), mode="json", warnings="error"
+            )
+            return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        except (ValueError, TypeError, RecursionError) as exc:  # pydantic's errors are ValueErrors
+            raise InvalidResult(f"The result of {self.name!r} cannot be kept as JSON: {exc}") from exc
+
+
+class Registry:
+    """The task types of an installation, by name."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, TaskType] = {}
+
+    @property
+    def types(self) -> Mapping[str, TaskType]:
+        """All of them; a read-only view."""
+        return MappingProxyType(self._types)
+
+    def task(
+        self,
+        name: str,
+        *,
+        priority: int = DEFAULT_PRIORITY,
+        timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS,
+        retry: RetryPolicy | None = None,
+    ) -> Callable[[_Handler], _Handler]:
+        """Make the decorated function the handler of task type ``name``; it stays callable as it is.
+
+        ``timeout_seconds`` bounds one attempt (at most 900). Raises ConfigurationError for a name that is taken, a
+        timeout out of range, or a function without an annotated payload.
+        """
+
+        def register(handler: _Handler) -> _Handler:
+            payload_type, result_type, wants_context = _signature(name, handler)
+            self.add(
+                TaskType(
+                    name=name,
+                    handler=handler,
+                    payload_type=payload_type,
+                    result_type=result_type,
+                    priority=priority,
+                    timeout_seconds=timeout_seconds,
+                    retry=retry or RetryPolicy(),
+                    wants_context=wants_context,
+                )
+            )
+            return handler
+
+        return register
+
+    def declare_external(self, name: str, **defaults: Any) -> TaskType:
+        """Accept tasks of type ``name`` though no handler here runs them: external workers fetch them."""
+        return self.add(TaskType(name=name, **defaults))
+
+    def add(self, task_type: TaskType) -> TaskType:
+        """Register a task type. Raises ConfigurationError."""
+        if task_type.name in self._types:
+            raise ConfigurationError(f"task type {task_type.name!r} is registered twice")
+        if not 1 <= task_type.timeout_seconds <= MAX_TIMEOUT_SECONDS:
+            raise ConfigurationError(f"timeout_seconds of {task_type.name!r} is not from 1 to {MAX_TIMEOUT_SECONDS}")
+        self._types[task_type.name] = task_type
+        return task_type
+
+    def find(self, name: str) -> TaskType:
+        """The task type of that name. Raises UnknownTaskType."""
+        try:
+            return self._types[name]
+        except KeyError:
+            raise UnknownTaskType(name, sorted(self._types)) from None
+
+
+default_registry = Registry()
+"""Where the ``task`` decorator of this module puts handlers."""
+
+task = default_registry.task
+
+
+def load_handlers(package: str = "handlers", registry: Registry = default_registry) -> Registry:
+    """Import every module of ``package``, so that its decorators register their handlers; then the registry is whole."""
+    found: ModuleType = importlib.import_module(package)
+    for module in sorted(info.name for info in pkgutil.iter_modules(found.__path__)):
+        importlib.import_module(f"{package}.{module}")
+    return registry
+
+
+def _signature(name: str, handler: Callable[..., Any]) -> tuple[Any, Any, bool]:
+    hints = typing.get_type_hints(handler)
+    parameters = list(inspect.signature(handler).parameters.values())
+    if not 1 <= len(parameters) <= 2 or parameters[0].name not in hints:
+        raise ConfigurationError(f"the handler of {name!r} must take an annotated payload and, if it likes, a context")
+    payload_type = hints[parameters[0].name]
+    if not (isinstance(payload_type, type) and issubclass(payload_type, BaseModel)):
+        raise ConfigurationError(f"the payload of {name!r} must be a pydantic model")
+    return payload_type, hints.get("return", Any), len(parameters) == 2
+
+
+def _issues(error: ValidationError, prefix: str) -> list[dict[str, str]]:
+    return [
+        {"pointer": "/".join([prefix, *(_escape(str(part)) for part in item["loc"])]), "detail": item["msg"]}
+        for item in error.errors(include_url=False, include_input=False, include_context=False)[:20]
+    ]
+
+
+def _escape(part: str) -> str:
+    return part.encode("utf-8", "replace").decode().replace("~", "~0").replace("/", "~1")

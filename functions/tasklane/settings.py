@@ -1,0 +1,70 @@
+"""The settings of an installation: one typed model, read once, and only here, from the environment.
+
+Endpoints, region and credentials are not among them: those are the AWS SDK's own variables (AWS_ENDPOINT_URL, …).
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tasklane.errors import ConfigurationError
+from tasklane.transitions import Timing
+
+PREFIX: Final = "TASKLANE_"
+LANES: Final = 5
+
+
+class Settings(BaseModel):
+    """What every function knows. A function's own variables may be missing in the others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str = "local"
+    """The installation's name: local, dev, prod, …"""
+    tasks_table: str
+    """The table of tasks."""
+    control_table: str = ""
+    """The table of limits, keys, schedules, counters and pauses."""
+    bucket: str
+    """Keeps large payloads and results."""
+    lane_urls: Mapping[int, str]
+    """The lanes' queues, by priority; five URLs separated by commas, lane 1 first."""
+    callback_queue_url: str
+    """The queue of callbacks that are due."""
+    webhook_secrets_parameter: str = ""
+    """The SSM SecureString that holds the signing secrets."""
+    allow_loopback: bool = False
+    """Callbacks and fetch_url may go to loopback addresses: in the local run, nowhere else."""
+    recovery_seconds: int = Field(default=180, ge=1)
+    """How long a task may go unseen before the sweeper looks at it."""
+    retention_days: int = Field(default=30, ge=1)
+    """How long a final task is kept."""
+    tracing: bool = False
+    """Whether to trace with X-Ray; False never imports the tracer."""
+
+    @field_validator("lane_urls", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        urls = [url.strip() for url in value.split(",")]
+        if len(urls) != LANES or not all(urls):
+            raise ValueError(f"must be {LANES} URLs separated by commas, lane 1 first")
+        return dict(enumerate(urls, start=1))
+
+    @property
+    def timing(self) -> Timing:
+        """The installation's times, as the use cases want them."""
+        return Timing(recovery_ms=self.recovery_seconds * 1000, retention_seconds=self.retention_days * 86_400)
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in ``environment``. Raises ConfigurationError that names each wrong or missing variable."""
+    given = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
+    try:
+        return Settings.model_validate({name: value for name, value in given.items() if value != ""})
+    except ValidationError as exc:
+        wrong = "; ".join(f"{PREFIX}{str(error['loc'][0]).upper()}: {error['msg']}" for error in exc.errors())
+        raise ConfigurationError(f"Settings are missing or wrong: {wrong}") from exc

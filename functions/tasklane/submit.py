@@ -1,0 +1,147 @@
+"""Use case: accept a task. Once ``submit`` has returned, the task is kept and will reach a final status."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasklane import document
+from tasklane.dispatch import send_to_lanes
+from tasklane.errors import IdempotencyConflict, InvalidRequest, Unavailable
+from tasklane.ids import derived_task_id, new_lease_id, new_task_id
+from tasklane.ports import BlobStore, Clock, TaskQueue, TaskStore
+from tasklane.registry import Registry, TaskType
+from tasklane.task import DEFAULT_TENANT, Callback, Status, Task
+from tasklane.transitions import Timing, next_look
+
+logger = logging.getLogger(__name__)
+
+MAX_DELAY_MS = 366 * 86_400_000
+"""How far off a task may be scheduled: a year."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """What a caller asks for. None means: as the task type says. Times are Unix milliseconds."""
+
+    type: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    priority: int | None = None
+    tenant: str = DEFAULT_TENANT
+    delay_seconds: int | None = None
+    run_at: int | None = None
+    expires_at: int | None = None
+    callback_url: str | None = None
+    max_attempts: int | None = None
+    timeout_seconds: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    caller: str = ""
+    """Who asks; idempotency keys of different callers never meet."""
+    request_hash: str | None = None
+    """Digest of what was asked, to tell a repetition from another request under the same key."""
+    correlation_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submitted:
+    """The task as kept; ``replayed`` is True where an earlier request with the same key had made it."""
+
+    task: Task
+    replayed: bool
+
+
+class Submit:
+    """Checks a submission, keeps the task, and sends it down its lane."""
+
+    def __init__(
+        self, *, store: TaskStore, queue: TaskQueue, blobs: BlobStore, registry: Registry, clock: Clock, timing: Timing
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._blobs = blobs
+        self._registry = registry
+        self._clock = clock
+        self._timing = timing
+
+    def __call__(self, submission: Submission) -> Submitted:
+        """Accept the task. The send may fail without harm: the sweeper sends what did not arrive.
+
+        Raises UnknownTaskType, InvalidPayload, InvalidRequest, DocumentTooLarge, IdempotencyConflict, and Unavailable
+        where it could not be kept; the same request may then be made again.
+        """
+        now = self._clock.now()
+        task_type = self._registry.find(submission.type)
+        task_type.parse_payload(submission.payload)
+        task = self._new_task(submission, task_type, now)
+        (stored,) = self._store.put([task])
+        if isinstance(stored, Unavailable):
+            raise stored
+        if stored.request_hash != task.request_hash:
+            raise IdempotencyConflict(
+                "This Idempotency-Key was used before with another request.",
+                [{"pointer": "", "detail": f"The earlier request made task {stored.id}."}],
+            )
+        if stored.lease_id != task.lease_id:
+            return Submitted(task=stored, replayed=True)
+        if task_type.handler is not None:
+            send_to_lanes(self._queue, [task], now)
+        return Submitted(task=task, replayed=False)
+
+    def _new_task(self, submission: Submission, task_type: TaskType, now: int) -> Task:
+        key = submission.idempotency_key
+        task_id = new_task_id(now) if key is None else derived_task_id(submission.caller, key)
+        run_at = _start_time(submission, now)
+        if submission.expires_at is not None and submission.expires_at <= max(now, run_at or now):
+            raise InvalidRequest(
+                "The task would expire before it could start.",
+                [{"pointer": "/expires_at", "detail": "Must be later than now and than the task's start."}],
+            )
+        payload = document.to_text(dict(submission.payload))
+        task = Task(
+            id=task_id,
+            type=submission.type,
+            status=Status.SCHEDULED if run_at else Status.PENDING,
+            payload=document.pack(payload, f"{task_id}/payload-{_digest(payload)}", self._blobs),
+            created_at=now,
+            timeout_seconds=_first(submission.timeout_seconds, task_type.timeout_seconds),
+            max_attempts=_first(submission.max_attempts, task_type.retry.max_attempts),
+            priority=_first(submission.priority, task_type.priority),
+            tenant=submission.tenant,
+            labels=dict(submission.labels),
+            run_at=run_at,
+            expires_at=submission.expires_at,
+            callback=Callback(url=submission.callback_url) if submission.callback_url else None,
+            request_hash=submission.request_hash if key is not None else None,
+            # Tells this put, repeated by the SDK, from another request with the same key.
+            lease_id=new_lease_id() if key is not None else None,
+            correlation_id=submission.correlation_id,
+        )
+        return task.evolve(due_at=next_look(task, now, self._timing))
+
+
+def _start_time(submission: Submission, now: int) -> int | None:
+    if submission.delay_seconds is not None and submission.run_at is not None:
+        raise InvalidRequest(
+            "A task has one start time.",
+            [{"pointer": "/run_at", "detail": "Give delay_seconds or run_at, not both."}],
+        )
+    run_at = submission.run_at
+    if submission.delay_seconds:
+        run_at = now + submission.delay_seconds * 1000
+    if run_at is not None and run_at - now > MAX_DELAY_MS:
+        raise InvalidRequest(
+            "The start time is too far off.",
+            [{"pointer": "/run_at" if submission.run_at else "/delay_seconds", "detail": "At most 366 days ahead."}],
+        )
+    return run_at if run_at is not None and run_at > now else None
+
+
+def _first(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _digest(text: str) -> str:
+    """Part of a blob's key: a refused request under a used idempotency key must not overwrite the kept payload."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

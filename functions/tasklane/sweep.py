@@ -1,0 +1,160 @@
+"""Use case: look after every task whose ``due_at`` has come: promote it, send it again, expire it, recover it.
+
+Each change is one conditional write before its message is sent, so of two sweepers at once only one sends.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tasklane import transitions
+from tasklane.dispatch import send_callbacks, send_to_lanes
+from tasklane.errors import AttemptLost, Unavailable, public_details
+from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
+from tasklane.registry import Registry
+from tasklane.retry import Random, RetryPolicy, backoff_ms
+from tasklane.task import CallbackState, ErrorDetails, Status, Task
+from tasklane.transitions import Timing
+
+logger = logging.getLogger(__name__)
+
+PAGE: Final = 25
+"""Tasks looked after at once: one batch of writes."""
+CLOCK_TOLERANCE_MS: Final = 5_000
+"""How far clocks of different machines may be apart before a lease is taken to have run out too early."""
+RESERVE_SECONDS: Final = 10.0
+"""The sweep ends this long before its process must."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepReport:
+    """What a sweep did: how many tasks it looked at, changed, and sent; ``complete`` is False where time ran out."""
+
+    seen: int = 0
+    changed: int = 0
+    sent: int = 0
+    complete: bool = True
+
+    def __add__(self, other: "SweepReport") -> "SweepReport":
+        return SweepReport(
+            seen=self.seen + other.seen,
+            changed=self.changed + other.changed,
+            sent=self.sent + other.sent,
+            complete=self.complete and other.complete,
+        )
+
+
+class Sweep:
+    """Looks after the tasks that nothing else looks after any more. Idempotent; may run anywhere, at any time, twice."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        queue: TaskQueue,
+        callback_queue: CallbackQueue,
+        registry: Registry,
+        clock: Clock,
+        timing: Timing,
+        random: Random = random.random,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._callback_queue = callback_queue
+        self._registry = registry
+        self._clock = clock
+        self._timing = timing
+        self._random = random
+
+    def __call__(self, remaining: Callable[[], float]) -> SweepReport:
+        """Sweep every shard, several at a time, until nothing is due or ``remaining`` seconds come to an end.
+
+        A shard that does not answer is left to the next sweep.
+        """
+        with ThreadPoolExecutor(max_workers=4, thread_name_prefix="sweep") as pool:
+            reports = pool.map(lambda shard: self._sweep_shard(shard, remaining), self._store.shards)
+            return sum(reports, SweepReport())
+
+    def _sweep_shard(self, shard: str, remaining: Callable[[], float]) -> SweepReport:
+        total = SweepReport()
+        while remaining() > RESERVE_SECONDS:
+            try:
+                now = self._clock.now()
+                ids = self._store.due(shard, now, PAGE)
+                tasks = self._store.get(ids) if ids else {}
+            except Unavailable as exc:
+                logger.warning(
+                    "A shard could not be swept.", extra={"action": "sweep_failed", "shard": shard, "error": str(exc)}
+                )
+                return replace(total, complete=False)
+            report = self._look_after(list(tasks.values()), now)
+            total += report
+            # The index lags behind the writes: a page that changed nothing would only be read again.
+            if len(ids) < PAGE or not report.changed:
+                return total
+        return replace(total, complete=False)
+
+    def _look_after(self, tasks: Sequence[Task], now: int) -> SweepReport:
+        changes = [change for task in tasks if (change := self.next_step(task, now))]
+        answers = self._store.save(changes) if changes else []
+        written = [c.after for c, answer in zip(changes, answers, strict=True) if answer is True]
+        workable = [task for task in written if self._has_handler(task)]
+        sent = send_to_lanes(self._queue, workable, now) + send_callbacks(self._callback_queue, written, now)
+        return SweepReport(seen=len(tasks), changed=len(written), sent=sent)
+
+    def next_step(self, task: Task, now: int) -> Change | None:
+        """The change that a due task needs now; None where it needs none (the index was behind, another sweeper was
+        first)."""
+        if task.due_at is None or task.due_at > now:
+            return None
+        if task.status.final:
+            after = self._callback_again(task, now)
+        elif task.status is Status.RUNNING:
+            after = self._check_lease(task, now)
+        elif task.expires_at is not None and task.expires_at <= now:
+            after = transitions.expired(task, now, self._timing)
+        else:
+            after = self._send_again(task, now)
+        # A heartbeat moves the lease, another sweeper moves due_at: either makes this step out of date.
+        lease = ("lease_until",) if task.status is Status.RUNNING else ()
+        return Change(before=task, after=after, unchanged=("status", "run", "due_at", *lease))
+
+    def _send_again(self, task: Task, now: int) -> Task:
+        # A task that was promoted for the first time (it was too far off to be sent before) has not been sent yet.
+        first = task.run_at is not None and task.run_at > now
+        task = task.evolve(sends=task.sends if first else task.sends + 1)
+        return task.evolve(due_at=transitions.next_look(task, now, self._timing))
+
+    def _check_lease(self, task: Task, now: int) -> Task:
+        lost_at = (task.lease_until or 0) + CLOCK_TOLERANCE_MS
+        if now < lost_at:
+            return task.evolve(due_at=lost_at)
+        error = AttemptLost(f"The worker of attempt {task.run} was lost: its lease ran out.")
+        logger.warning("A worker was lost.", extra={"action": "attempt_lost", "task_id": task.id, "attempt": task.run})
+        retry_at = now + backoff_ms(self._policy(task), task.run, self._random)
+        return transitions.attempt_failed(
+            task,
+            ErrorDetails(**public_details(error)),
+            now,
+            self._timing,
+            retry_at=retry_at if transitions.attempts_left(task) else None,
+        )
+
+    def _callback_again(self, task: Task, now: int) -> Task:
+        callback = task.callback
+        if callback is None or callback.state is not CallbackState.PENDING:
+            return task.evolve(due_at=None)
+        first = callback.next_at is not None and callback.next_at > now
+        task = task.evolve(sends=task.sends if first else task.sends + 1)
+        return task.evolve(due_at=transitions.next_callback_look(task, now, self._timing))
+
+    def _has_handler(self, task: Task) -> bool:
+        known = self._registry.types.get(task.type)
+        return known is None or known.handler is not None
+
+    def _policy(self, task: Task) -> RetryPolicy:
+        known = self._registry.types.get(task.type)
+        return known.retry if known else RetryPolicy()

@@ -1,0 +1,205 @@
+"""What a task is, which statuses it has, and which changes are allowed.
+
+Times are Unix milliseconds. Records are frozen; ``evolve`` makes the changed copy, a store writes it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final
+
+DEFAULT_PRIORITY: Final = 3
+DEFAULT_TENANT: Final = "default"
+LOWEST_PRIORITY: Final = 1
+HIGHEST_PRIORITY: Final = 5
+MAX_HISTORY: Final = 10
+"""How many ended attempts a task remembers; older ones are dropped first."""
+
+
+class Status(StrEnum):
+    """Where a task is in its life."""
+
+    SCHEDULED = "scheduled"
+    """Waits for its time (a delay, or the pause before the next attempt)."""
+    PENDING = "pending"
+    """Waits in its lane for a worker."""
+    RUNNING = "running"
+    """A worker holds it, for as long as its lease lasts."""
+    COMPLETED = "completed"
+    """The handler returned; the result is kept."""
+    FAILED = "failed"
+    """The last attempt failed, or an error said that another one would too."""
+    CANCELLED = "cancelled"
+    """Somebody called it off before it ended by itself."""
+    EXPIRED = "expired"
+    """Nobody started it before its ``expires_at``."""
+
+    @property
+    def final(self) -> bool:
+        """True where nothing can happen to the task any more."""
+        return not TRANSITIONS[self]
+
+    @property
+    def waiting(self) -> bool:
+        """True where a worker may claim the task."""
+        return self in (Status.SCHEDULED, Status.PENDING)
+
+
+TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
+    # A delayed message arrives when its time has come, so its claim leads from scheduled straight to running.
+    Status.SCHEDULED: frozenset({Status.PENDING, Status.RUNNING, Status.CANCELLED, Status.EXPIRED}),
+    Status.PENDING: frozenset({Status.RUNNING, Status.CANCELLED, Status.EXPIRED}),
+    # Back to a waiting status only with the attempt counted: a retry, a continuation, a throttled start.
+    Status.RUNNING: frozenset(
+        {Status.PENDING, Status.SCHEDULED, Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED}
+    ),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+    Status.EXPIRED: frozenset(),
+}
+
+
+class CallbackState(StrEnum):
+    """Where a task's callback is."""
+
+    WAITING = "waiting"
+    """The task is not final yet."""
+    PENDING = "pending"
+    """The task is final; the callback is on its way or between two tries."""
+    DELIVERED = "delivered"
+    """The receiver answered 2xx."""
+    UNDELIVERED = "undelivered"
+    """Given up; listed, and can be sent again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """A JSON text, or where it is kept (claim check).
+
+    ``text`` is None when the text lies in the blob store under ``blob_key``; ``size`` is its length in bytes of UTF-8.
+    """
+
+    text: str | None
+    size: int
+    blob_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorDetails:
+    """Why an attempt or a task failed: the error's class name and its text."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One ended try of the handler that did not complete the task."""
+
+    number: int
+    started_at: int
+    finished_at: int
+    error: ErrorDetails
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a running handler says it is: ``fraction`` from 0 to 1, and a sentence or None."""
+
+    fraction: float
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallbackTry:
+    """One try to deliver a callback: ``status_code`` is None where no answer came, ``error`` then says why."""
+
+    number: int
+    started_at: int
+    duration_ms: int
+    status_code: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Callback:
+    """Whom to tell when the task is final, and how that went.
+
+    ``tries`` counts the tries begun, ``history`` keeps the last ones that ended, ``next_at`` is when the next is due.
+    """
+
+    url: str
+    state: CallbackState = CallbackState.WAITING
+    tries: int = 0
+    next_at: int | None = None
+    history: tuple[CallbackTry, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """One piece of work, from its submission to its retention's end."""
+
+    id: str
+    """Opaque to callers: a time-ordered UUIDv7, or derived from the caller's idempotency key."""
+    type: str
+    """The name of its task type: which handler runs it."""
+    status: Status
+    payload: Document
+    """The handler's input."""
+    created_at: int
+    """When the API accepted it."""
+    timeout_seconds: int
+    """How long one attempt may take."""
+    max_attempts: int
+    """How many attempts it gets in all."""
+    priority: int = DEFAULT_PRIORITY
+    """1 to 5, 5 first; decides its lane."""
+    tenant: str = DEFAULT_TENANT
+    """Whose task it is; the unit of fairness inside a lane."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The caller's own words, kept and shown."""
+    run_at: int | None = None
+    """The next attempt must not start before; None: at once."""
+    expires_at: int | None = None
+    """Not started by then, it expires; None: never."""
+    run: int = 0
+    """How often it was claimed: the fence. Only the holder of the current run may write."""
+    lease_id: str | None = None
+    """Tells a claim (or an idempotent put) of this very process from another's, when the answer to it was lost."""
+    lease_until: int | None = None
+    """Until when the present run holds the task; then it is taken to be lost."""
+    started_at: int | None = None
+    """When the present or last run began."""
+    finished_at: int | None = None
+    """When it became final."""
+    progress: Progress | None = None
+    """The handler's last word on how far it is."""
+    result: Document | None = None
+    """What the handler returned."""
+    error: ErrorDetails | None = None
+    """Why it failed; the full list is in ``attempts``."""
+    attempts: tuple[Attempt, ...] = ()
+    """The attempts that did not complete it, the oldest first, at most ``MAX_HISTORY``."""
+    callback: Callback | None = None
+    """None: nobody asked to be told."""
+    due_at: int | None = None
+    """When the sweeper must look at it if nothing happens before; None: never again."""
+    sends: int = 0
+    """How often the sweeper has sent it again; spreads its further looks."""
+    request_hash: str | None = None
+    """Digest of the submitted body, where an idempotency key came with it."""
+    correlation_id: str | None = None
+    """The caller's id for the request that submitted it, for the logs."""
+    outcome_at: int | None = None
+    """When it ended other than completed: keeps it in the index of failures."""
+    delete_at: int | None = None
+    """When its retention ends (Unix seconds, as the table's TTL wants it)."""
+
+    def evolve(self, **changes: Any) -> "Task":
+        """A copy with these fields changed."""
+        return replace(self, **changes)
+
+    def is_held(self, now: int) -> bool:
+        """True while a run's lease lasts."""
+        return self.status is Status.RUNNING and self.lease_until is not None and now < self.lease_until

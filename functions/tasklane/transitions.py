@@ -1,0 +1,119 @@
+"""What happens to a task: pure functions from the record as it was to the record as it is to be."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tasklane.message import MAX_DELAY_SECONDS
+from tasklane.task import MAX_HISTORY, Attempt, CallbackState, Document, ErrorDetails, Status, Task
+
+LEASE_MARGIN_MS: Final = 15_000
+"""How much longer a lease lasts than the attempt may: for slow writes and for clocks that differ."""
+PROMOTE_AHEAD_MS: Final = (MAX_DELAY_SECONDS - 60) * 1000
+"""How long before its time the sweeper hands a far-off task to its lane: what a queue can delay, less one sweep."""
+MAX_DOUBLINGS: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """The installation's times.
+
+    ``recovery_ms``: how long a task may wait or run unseen before the sweeper looks at it; longer than a usual lease, so
+    that a claim need not move its index entry. ``retention_seconds``: how long a final task is kept.
+    """
+
+    recovery_ms: int = 180_000
+    retention_seconds: int = 30 * 86_400
+
+
+def next_look(task: Task, now: int, timing: Timing) -> int:
+    """When the sweeper must look at a waiting task if nothing happens before.
+
+    Each time it was sent again the pause doubles, so that a long backlog is not sent over and over.
+    """
+    start = max(now, task.run_at or now)
+    look = start + timing.recovery_ms * 2 ** min(task.sends, MAX_DOUBLINGS)
+    if not fits_a_queue(task, now):
+        look = start - PROMOTE_AHEAD_MS
+    return look if task.expires_at is None else min(look, max(now, task.expires_at) + 1000)
+
+
+def fits_a_queue(task: Task, now: int) -> bool:
+    """True where a queue can carry the task to its time."""
+    return task.run_at is None or task.run_at - now <= MAX_DELAY_SECONDS * 1000
+
+
+def next_callback_look(task: Task, now: int, timing: Timing) -> int:
+    """When the sweeper must look at a task whose callback is pending; as ``next_look``, for the callback's next try."""
+    next_at = task.callback.next_at if task.callback else None
+    return next_look(task.evolve(run_at=next_at, expires_at=None), now, timing)
+
+
+def lease_until(timeout_seconds: int, now: int) -> int:
+    """When an attempt begun ``now`` is taken to be lost."""
+    return now + timeout_seconds * 1000 + LEASE_MARGIN_MS
+
+
+def moved_due(due_at: int, lease_end: int, timing: Timing) -> int | None:
+    """A running task's new ``due_at``; None where the old one is late enough for the lease and early enough to recover."""
+    return None if lease_end <= due_at <= lease_end + timing.recovery_ms else lease_end
+
+
+def begun(task: Task, *, run: int, now: int, lease_id: str, lease_until: int, due_at: int | None) -> Task:
+    """A waiting task in the hands of a worker. ``due_at`` None: as it was."""
+    return task.evolve(
+        status=Status.RUNNING,
+        run=run,
+        started_at=now,
+        lease_id=lease_id,
+        lease_until=lease_until,
+        run_at=None,
+        progress=None,
+        due_at=task.due_at if due_at is None else due_at,
+    )
+
+
+def completed(task: Task, result: Document, now: int, timing: Timing) -> Task:
+    """A running task whose handler returned."""
+    return _final(task.evolve(status=Status.COMPLETED, result=result, error=None), now, timing)
+
+
+def expired(task: Task, now: int, timing: Timing) -> Task:
+    """A waiting task whose ``expires_at`` has passed."""
+    details = ErrorDetails(type="Expired", message="Nobody started the task before its expires_at.")
+    return _final(task.evolve(status=Status.EXPIRED, error=details), now, timing)
+
+
+def attempt_failed(task: Task, error: ErrorDetails, now: int, timing: Timing, *, retry_at: int | None) -> Task:
+    """A running task whose attempt failed: it waits until ``retry_at``, or is failed where that is None."""
+    attempt = Attempt(number=task.run, started_at=task.started_at or now, finished_at=now, error=error)
+    task = task.evolve(attempts=(*task.attempts, attempt)[-MAX_HISTORY:], error=error, lease_id=None, lease_until=None)
+    if retry_at is None:
+        return _final(task.evolve(status=Status.FAILED), now, timing)
+    later = retry_at > now
+    waiting = task.evolve(
+        status=Status.SCHEDULED if later else Status.PENDING,
+        run_at=retry_at if later else None,
+        progress=None,
+        sends=0,
+    )
+    return waiting.evolve(due_at=next_look(waiting, now, timing))
+
+
+def attempts_left(task: Task) -> bool:
+    """True where the task may be tried again after the present run."""
+    return task.run < task.max_attempts
+
+
+def _final(task: Task, now: int, timing: Timing) -> Task:
+    callback = task.callback and replace(task.callback, state=CallbackState.PENDING, next_at=now)
+    task = task.evolve(
+        finished_at=now,
+        callback=callback,
+        sends=0,
+        lease_id=None,
+        lease_until=None,
+        run_at=None,
+        outcome_at=None if task.status is Status.COMPLETED else now,
+        delete_at=now // 1000 + timing.retention_seconds,
+    )
+    return task.evolve(due_at=next_callback_look(task, now, timing) if callback else None)

@@ -1,0 +1,85 @@
+"""A task in its own words, as ``/v1`` and callbacks show it."""
+
+from typing import Any
+
+from tasklane.task import Callback, Status, Task
+from tasklane.timestamps import rfc3339
+
+
+def shown_status(task: Task, now: int) -> Status:
+    """The status to show: a scheduled task whose time has come is pending, though no write said so."""
+    if task.status is Status.SCHEDULED and (task.run_at is None or task.run_at <= now):
+        return Status.PENDING
+    return task.status
+
+
+def task_view(task: Task, now: int, *, payload: Any, result: Any) -> dict[str, Any]:
+    """Everything about a task that JSON can say. ``payload`` and ``result`` are the documents' values."""
+    return {
+        "id": task.id,
+        "type": task.type,
+        "status": shown_status(task, now).value,
+        "priority": task.priority,
+        "tenant": task.tenant,
+        "labels": dict(task.labels),
+        "payload": payload,
+        "result": result,
+        "error": error_view(task),
+        "progress": task.progress and {"fraction": task.progress.fraction, "message": task.progress.message},
+        "attempt": task.run,
+        "max_attempts": task.max_attempts,
+        "timeout_seconds": task.timeout_seconds,
+        "attempts": [
+            {
+                "number": attempt.number,
+                "started_at": rfc3339(attempt.started_at),
+                "finished_at": rfc3339(attempt.finished_at),
+                "error": {"type": attempt.error.type, "message": attempt.error.message},
+            }
+            for attempt in task.attempts
+        ],
+        "callback": task.callback and callback_view(task.callback),
+        "created_at": rfc3339(task.created_at),
+        "run_at": _time(task.run_at),
+        "expires_at": _time(task.expires_at),
+        "started_at": _time(task.started_at),
+        "finished_at": _time(task.finished_at),
+        "timings": timings_view(task),
+    }
+
+
+def error_view(task: Task) -> dict[str, str] | None:
+    """The task's last error."""
+    return {"type": task.error.type, "message": task.error.message} if task.error else None
+
+
+def callback_view(callback: Callback) -> dict[str, Any]:
+    """Where the callback goes and how its tries went."""
+    return {
+        "url": callback.url,
+        "state": callback.state.value,
+        "tries": callback.tries,
+        "next_at": _time(callback.next_at),
+        "history": [
+            {
+                "number": one.number,
+                "started_at": rfc3339(one.started_at),
+                "duration_ms": one.duration_ms,
+                "status_code": one.status_code,
+                "error": one.error,
+            }
+            for one in callback.history
+        ],
+    }
+
+
+def timings_view(task: Task) -> dict[str, int | None]:
+    """Milliseconds: waited from its creation to its last start, ran in its last run, in all from creation to end."""
+    waited = None if task.started_at is None else task.started_at - task.created_at
+    ran = None if task.started_at is None or task.finished_at is None else task.finished_at - task.started_at
+    total = None if task.finished_at is None else task.finished_at - task.created_at
+    return {"waited_ms": waited, "ran_ms": ran, "total_ms": total}
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else rfc3339(milliseconds)

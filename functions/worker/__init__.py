@@ -1,0 +1,1 @@
+"""The worker function: a batch of a lane in, partial failures out."""

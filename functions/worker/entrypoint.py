@@ -1,0 +1,39 @@
+"""Lambda entry point of the worker: SQS records of one lane in, partial failures out."""
+
+from functools import cache
+from typing import Any
+
+from tasklane.batch import run_batch
+from tasklane.bootstrap import Services, function_services
+from tasklane.message import TaskMessage
+from tasklane.observability import count, get_logger, get_metrics, traced
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Run the batch (SQS event structure). Raises nothing for one record's sake: it is named in the answer and comes
+    again."""
+    get_logger().append_keys(request_id=context.aws_request_id)
+    return _traced()(event, context)  # type: ignore[no-any-return]
+
+
+def work(event: dict[str, Any], context: Any, services: Services | None = None) -> dict[str, Any]:
+    """Run the tasks that ``event`` announces, in the time that ``context`` has left."""
+    records = event["Records"]
+    unhandled, report = run_batch(
+        [record["body"] for record in records],
+        TaskMessage,
+        (services or function_services()).execute,
+        lambda: context.get_remaining_time_in_millis() / 1000,
+    )
+    metrics = get_metrics()
+    for outcome in report.outcomes:
+        count(metrics, f"Tasks_{outcome.task.status}")
+    count(metrics, "MessagesRefused", report.refused)
+    count(metrics, "MessagesUnhandled", len(unhandled))
+    metrics.flush_metrics()
+    return {"batchItemFailures": [{"itemIdentifier": records[i]["messageId"]} for i in sorted(unhandled)]}
+
+
+@cache
+def _traced() -> Any:
+    return traced(function_services().settings, work)
