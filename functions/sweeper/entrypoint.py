@@ -14,8 +14,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return _traced()(event, context)  # type: ignore[no-any-return]
 
 
-def sweep(event: dict[str, Any], context: Any, services: Services | None = None) -> dict[str, Any]:
-    """Look after what is due, in the time that ``context`` has left; ``event`` says nothing of interest."""
+def sweep(_event: dict[str, Any], context: Any, services: Services | None = None) -> dict[str, Any]:
+    """Look after what is due, in the time that ``context`` has left; the event says nothing of interest."""
     report = (services or function_services()).sweep(lambda: context.get_remaining_time_in_millis() / 1000)
     metrics = get_metrics()
     count(metrics, "SweepSeen", report.seen)

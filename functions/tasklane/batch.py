@@ -28,8 +28,8 @@ def run_batch(
 ) -> tuple[frozenset[int], _Report]:
     """Run ``use_case`` on the messages in ``bodies``; the positions of bodies to receive again, and its report.
 
-    A body that is no message is one of them: it is received again until it ends in the dead-letter queue, where an alarm
-    tells of it. ``remaining`` tells the seconds this process still has.
+    A body that is no message is one of them: it is received again until it ends in the dead-letter queue, where an
+    alarm tells of it. ``remaining`` tells the seconds this process still has.
     """
     messages: dict[int, _Message] = {}
     poison: set[int] = set()

@@ -3,12 +3,13 @@
 Every part is made when it is first asked for, so that a function pays only for what it uses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from tasklane.callback import DeliverCallbacks
 from tasklane.clock import SystemClock
+from tasklane.errors import Unavailable
 from tasklane.execute import Execute
 from tasklane.manage import ReadTasks
 from tasklane.ports import (
@@ -41,9 +42,7 @@ class Services:
     A test gives its own ports by name (``store``, ``queue``, …); what is not given is made on AWS from ``settings``.
     """
 
-    def __init__(
-        self, settings: Settings | None = None, *, registry: Registry | None = None, **ports: Any
-    ) -> None:
+    def __init__(self, settings: Settings | None = None, *, registry: Registry | None = None, **ports: Any) -> None:
         self._settings = settings
         self._registry = registry
         self._ports: Mapping[str, Any] = ports
@@ -116,16 +115,12 @@ class Services:
 
     def check(self) -> Mapping[str, str]:
         """Whether table and queues answer: "ok", or what is wrong, by name."""
-        from tasklane.errors import Unavailable
-
-        health = {}
-        for name, part in {"table": self.store, "lanes": self.queue, "callback_queue": self.callback_queue}.items():
-            try:
-                part.check()
-                health[name] = "ok"
-            except Unavailable as exc:
-                health[name] = str(exc)
-        return health
+        checks = {
+            "table": self.store.check,
+            "lanes": self.queue.check,
+            "callback_queue": self.callback_queue.check,
+        }
+        return {name: _health(check) for name, check in checks.items()}
 
     # -- ports ---------------------------------------------------------------------------------------------------------
 
@@ -218,6 +213,14 @@ def _client_config(read_seconds: int) -> "Config":
         tcp_keepalive=True,
         s3={"addressing_style": "path"},
     )
+
+
+def _health(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except Unavailable as exc:
+        return str(exc)
+    return "ok"
 
 
 @cache

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from tasklane import document, transitions
@@ -107,15 +108,14 @@ class DeliverCallbacks:
         delivered = sum(t.callback is not None and t.callback.state is CallbackState.DELIVERED for t in ended)
         return CallbackReport(unhandled=unhandled, delivered=delivered, failed=len(ended) - delivered)
 
-    def _claim(
-        self, messages: Sequence[CallbackMessage], tasks: dict[str, Task]
-    ) -> tuple[list[Task], frozenset[int]]:
+    def _claim(self, messages: Sequence[CallbackMessage], tasks: dict[str, Task]) -> tuple[list[Task], frozenset[int]]:
         now = self._clock.now()
         changes: dict[int, Change] = {}
         for position, message in enumerate(messages):
             task = tasks.get(message.task_id)
             # A task that is gone, or a try that has begun before, is a doubled or late message.
-            if task is not None and _may_begin(task, message) and task.id not in {c.before.id for c in changes.values()}:
+            doubled = any(change.before.id == message.task_id for change in changes.values())
+            if task is not None and not doubled and _may_begin(task, message):
                 changes[position] = self._begin(task, now)
         answers = dict(zip(changes, self._store.save(list(changes.values())), strict=True)) if changes else {}
         claimed = [changes[position].after for position, answer in answers.items() if answer is True]
@@ -187,15 +187,11 @@ def _callback(task: Task) -> Callback:
 
 def _may_begin(task: Task, message: CallbackMessage) -> bool:
     callback = task.callback
-    return (
-        callback is not None and callback.state is CallbackState.PENDING and callback.tries == message.number - 1
-    )
+    return callback is not None and callback.state is CallbackState.PENDING and callback.tries == message.number - 1
 
 
 def _retry_after(response: HttpResponse | None, now: int) -> float:
     """Seconds the receiver asks for (RFC 9110, section 10.2.3), at most a day; 0 where it asks for none."""
-    from email.utils import parsedate_to_datetime
-
     value = response.headers.get("retry-after", "").strip() if response else ""
     if value.isascii() and value.isdigit():
         return float(min(int(value[:9]), 86_400))

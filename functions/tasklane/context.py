@@ -64,7 +64,7 @@ class TaskContext:
         with self._lock:
             if self._closed:
                 raise RunLost(f"attempt {self.attempt} of task {self.task_id} has ended")
-            self._progress = Progress(fraction=float(fraction), message=message)
+            self._progress = Progress(fraction=round(float(fraction), 4), message=message)
 
     def download(self, url: str, max_bytes: int) -> HttpResponse:
         """GET a public ``url``, its body whole, within the time this attempt still has.

@@ -1,6 +1,6 @@
 """Use case: bring waiting tasks onto their lanes, and due callbacks onto their queue.
 
-A send that fails is logged and nothing more: the task is kept, and the sweeper sends it again when its ``due_at`` comes.
+A send that fails is logged and nothing more: the task is kept, and the sweeper sends it again when it falls due.
 """
 
 import logging

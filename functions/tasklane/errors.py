@@ -127,12 +127,12 @@ class ConfigurationError(TasklaneError):
 
 
 def public_details(error: BaseException) -> dict[str, Any]:
-    """What a task's record says of an error: ``type`` is the class's name, ``message`` its text, at most 1,000 characters.
+    """What a task's record says of an error: ``type``, its class's name, and ``message``, at most 1,000 characters.
 
     Unencodable text (lone surrogates) is replaced, so that the record can always be written.
     """
     try:
         message = str(error)
-    except Exception:  # an exception whose __str__ raises must not take the worker down
+    except Exception:  # noqa: BLE001 - an exception whose __str__ raises must not take the worker down
         message = "(the exception has no readable text)"
     return {"type": type(error).__name__, "message": message.encode("utf-8", "replace").decode("utf-8")[:1000]}

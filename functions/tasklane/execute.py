@@ -1,4 +1,4 @@
-"""Use case: run a batch of tasks. One request claims them all, and outcomes are written as they come, several at a time."""
+"""Use case: run a batch of tasks. One request claims them all; outcomes are written as they come, several at a time."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, Downl
 from tasklane.registry import Registry, TaskType
 from tasklane.retry import Random, RetryPolicy, backoff_ms, is_retryable
 from tasklane.save import save_patiently
-from tasklane.task import ErrorDetails, Task
+from tasklane.task import Document, ErrorDetails, Task
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
@@ -234,11 +234,11 @@ class Execute:
         task = run.task.evolve(progress=run.context.last_progress())
         try:
             result = self._result(future, run)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever a handler raises is the outcome of its attempt
             return self._failed(task, run.task_type.retry, exc, now)
         return transitions.completed(task, result, now, self._timing)
 
-    def _result(self, future: "Future[Any]", run: _Run) -> "document.Document":
+    def _result(self, future: "Future[Any]", run: _Run) -> Document:
         if not future.done():
             self._invoker.abandon(future)
             raise AttemptTimedOut(f"The attempt was still running after {run.seconds:g} seconds.")
@@ -274,5 +274,3 @@ class Execute:
 def _outcome(task: Task) -> Outcome:
     ended = task.finished_at or (task.attempts[-1].finished_at if task.attempts else task.created_at)
     return Outcome(task=task, duration_ms=max(0, ended - (task.started_at or ended)))
-
-

@@ -6,7 +6,7 @@ import uuid
 
 
 def new_task_id(now: int) -> str:
-    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of ``now`` (Unix milliseconds), then random bits, so ids sort by time."""
+    """A UUIDv7 (RFC 9562, section 5.7): ``now`` in Unix milliseconds, then random bits, so that ids sort by time."""
     value = (now & ((1 << 48) - 1)) << 80 | int.from_bytes(os.urandom(10), "big")
     return str(uuid.UUID(int=_stamp(value, version=7)))
 

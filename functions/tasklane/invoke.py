@@ -87,9 +87,9 @@ def _call(future: "Future[Any]", function: Callable[..., Any], args: tuple[Any, 
         return
     try:
         result = function(*args)
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - the future carries it to the worker
         future.set_exception(exc)
-    except BaseException as exc:
+    except BaseException as exc:  # noqa: BLE001 - a handler must not end the worker
         future.set_exception(HandlerStopped(f"the handler raised {type(exc).__name__}"))
     else:
         future.set_result(result)

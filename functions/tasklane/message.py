@@ -6,7 +6,7 @@ A message may arrive twice, late or never. The record in the store decides; ``ru
 import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from tasklane.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, Status, Task
 
@@ -37,7 +37,7 @@ class TaskMessage:
     expires_at: int | None = None
 
     @classmethod
-    def of(cls, task: Task) -> Self:
+    def of(cls, task: Task) -> "TaskMessage":
         """The message that lets a worker claim ``task`` as it stands now."""
         return cls(
             task_id=task.id,
@@ -61,7 +61,7 @@ class TaskMessage:
         return _to_json(self)
 
     @classmethod
-    def from_json(cls, body: str) -> Self:
+    def from_json(cls, body: str) -> "TaskMessage":
         """The message in ``body``. Raises InvalidMessage."""
         message = _from_json(cls, body)
         if not LOWEST_PRIORITY <= message.priority <= HIGHEST_PRIORITY:
@@ -73,14 +73,14 @@ class TaskMessage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallbackMessage:
-    """Down the callback queue: the callback of this task may begin its try number ``number``, not before ``send_at``."""
+    """Down the callback queue: this task's callback may begin its try number ``number``, not before ``send_at``."""
 
     task_id: str
     number: int
     send_at: int | None = None
 
     @classmethod
-    def of(cls, task: Task) -> Self:
+    def of(cls, task: Task) -> "CallbackMessage":
         """The message that lets the next try of ``task``'s callback begin."""
         if task.callback is None:
             raise ValueError(f"task {task.id} has no callback")
@@ -95,7 +95,7 @@ class CallbackMessage:
         return _to_json(self)
 
     @classmethod
-    def from_json(cls, body: str) -> Self:
+    def from_json(cls, body: str) -> "CallbackMessage":
         """The message in ``body``. Raises InvalidMessage."""
         return _from_json(cls, body)
 

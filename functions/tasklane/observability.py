@@ -1,4 +1,6 @@
-"""Logs, metrics and traces of a function, with Powertools. The core logs with the standard library and knows none of it."""
+"""Logs, metrics and traces of a function, with Powertools. The core logs with the standard library, and knows none of
+it.
+"""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -11,7 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from tasklane.settings import Settings
 
 CORE_LOGGERS = ("tasklane", "handlers")
-"""The loggers of core and handlers; their lines come out as the entry point's own, in JSON, with their ``extra`` keys."""
+"""The loggers of core and handlers; their lines come out like the entry point's own, with their ``extra`` keys."""
 
 
 @cache
@@ -39,8 +41,10 @@ def count(metrics: Metrics, name: str, value: float = 1, unit: MetricUnit = Metr
 
 
 def traced(settings: Settings, handler: Callable[..., Any], patch: Iterable[str] = ("boto3",)) -> Callable[..., Any]:
-    """``handler``, traced with X-Ray where the settings say so. The tracer's import costs a third of a second, so it is
-    made here and not at import."""
+    """``handler``, traced with X-Ray where the settings say so.
+
+    The tracer's import costs a third of a second, so it is made here and not at import.
+    """
     if not settings.tracing:
         return handler
     from aws_lambda_powertools import Tracer

@@ -55,7 +55,7 @@ class TaskStore(Protocol):
     """The parts of the ``due`` index; together they cover every task."""
 
     def put(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
-        """Store new tasks. An entry is the task as stored: another one than was given where its id was taken before."""
+        """Store new tasks. An entry is the task as stored: another than was given where its id was taken before."""
 
     def get(self, task_ids: Sequence[str]) -> dict[str, Task]:
         """The tasks that exist, by id, as of the last write. Raises Unavailable."""
@@ -64,11 +64,13 @@ class TaskStore(Protocol):
         """Begin runs. None: refused, because the task is gone, not waiting, or past that run (a doubled message)."""
 
     def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
-        """Write changes. False: refused, because somebody else changed the task first. Repeating a written one is True."""
+        """Write changes. False: refused, as somebody else changed the task first. Repeating a written one is True."""
 
     def due(self, shard: str, until: int, limit: int) -> list[str]:
-        """Ids of at most ``limit`` tasks whose ``due_at`` is not after ``until``, the longest due first; may lag behind
-        the last writes. Raises Unavailable."""
+        """Ids of at most ``limit`` tasks whose ``due_at`` is not after ``until``, the longest due first.
+
+        May lag behind the last writes. Raises Unavailable.
+        """
 
     def check(self) -> None:
         """Raises Unavailable if the store does not answer."""
@@ -107,8 +109,10 @@ class MessageSource(Protocol):
     """Hands out messages where no event source mapping does: the poller's side of a queue."""
 
     def receive(self, lane: int, limit: int, wait_seconds: int) -> list[Delivery]:
-        """At most ``limit`` messages of a lane (1 to 5; 0 is the callback queue); waits for the first. Raises
-        Unavailable."""
+        """At most ``limit`` messages of a lane (1 to 5; 0 is the callback queue); waits for the first.
+
+        Raises Unavailable.
+        """
 
     def acknowledge(self, lane: int, handles: Sequence[str]) -> None:
         """Forget these messages. One that could not be forgotten comes again. Raises Unavailable."""
@@ -150,8 +154,11 @@ class Downloader(Protocol):
     """Fetches from public addresses; follows redirects, each checked like the first address."""
 
     def download(self, url: str, timeout_seconds: float, max_bytes: int) -> HttpResponse:
-        """GET ``url``, its body whole. Raises AddressRefused where the outbound guard says no, NonRetryable where the body
-        is over ``max_bytes``, Unavailable where no whole answer came in time."""
+        """GET ``url``, its body whole.
+
+        Raises AddressRefused where the outbound guard says no, NonRetryable where the body is over ``max_bytes``,
+        Unavailable where no whole answer came in time.
+        """
 
 
 class SigningSecrets(Protocol):

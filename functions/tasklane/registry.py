@@ -1,11 +1,12 @@
 """What a handler author writes: ``@task("name")`` on a function, plain or async.
 
-The first parameter is the payload, a pydantic model; a second one, where there is one, is the ``TaskContext``. The return
-annotation is the result's type. Import heavy libraries inside the function: the API reads the registry as well.
+The first parameter is the payload, a pydantic model; a second one, where there is one, is the ``TaskContext``. The
+return annotation is the result's type. Import heavy libraries inside the function: the API reads the registry as well.
 """
 
 import importlib
 import inspect
+import json
 import pkgutil
 import typing
 from collections.abc import Callable, Mapping
@@ -73,8 +74,6 @@ class TaskType:
 
     def dump_result(self, value: Any) -> bytes:
         """The handler's return value as JSON (UTF-8). Raises InvalidResult."""
-        import json
-
         try:
             plain = self.result_adapter.dump_python(
                 self.result_adapter.validate_python(value), mode="json", warnings="error"
@@ -155,7 +154,7 @@ task = default_registry.task
 
 
 def load_handlers(package: str = "handlers", registry: Registry = default_registry) -> Registry:
-    """Import every module of ``package``, so that its decorators register their handlers; then the registry is whole."""
+    """Import every module of ``package``, so that its decorators register their handlers."""
     found: ModuleType = importlib.import_module(package)
     for module in sorted(info.name for info in pkgutil.iter_modules(found.__path__)):
         importlib.import_module(f"{package}.{module}")

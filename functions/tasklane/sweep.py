@@ -48,7 +48,7 @@ class SweepReport:
 
 
 class Sweep:
-    """Looks after the tasks that nothing else looks after any more. Idempotent; may run anywhere, at any time, twice."""
+    """Looks after the tasks that nothing else looks after any more. May run anywhere, at any time, twice at once."""
 
     def __init__(
         self,
@@ -106,8 +106,7 @@ class Sweep:
         return SweepReport(seen=len(tasks), changed=len(written), sent=sent)
 
     def next_step(self, task: Task, now: int) -> Change | None:
-        """The change that a due task needs now; None where it needs none (the index was behind, another sweeper was
-        first)."""
+        """The change that a due task needs now; None where it needs none: another sweeper was first."""
         if task.due_at is None or task.due_at > now:
             return None
         if task.status.final:

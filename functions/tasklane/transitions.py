@@ -17,8 +17,8 @@ MAX_DOUBLINGS: Final = 10
 class Timing:
     """The installation's times.
 
-    ``recovery_ms``: how long a task may wait or run unseen before the sweeper looks at it; longer than a usual lease, so
-    that a claim need not move its index entry. ``retention_seconds``: how long a final task is kept.
+    ``recovery_ms``: how long a task may wait or run unseen before the sweeper looks at it; longer than a usual lease,
+    so that a claim need not move its index entry. ``retention_seconds``: how long a final task is kept.
     """
 
     recovery_ms: int = 180_000
@@ -31,7 +31,7 @@ def next_look(task: Task, now: int, timing: Timing) -> int:
     Each time it was sent again the pause doubles, so that a long backlog is not sent over and over.
     """
     start = max(now, task.run_at or now)
-    look = start + timing.recovery_ms * 2 ** min(task.sends, MAX_DOUBLINGS)
+    look = start + (timing.recovery_ms << min(task.sends, MAX_DOUBLINGS))
     if not fits_a_queue(task, now):
         look = start - PROMOTE_AHEAD_MS
     return look if task.expires_at is None else min(look, max(now, task.expires_at) + 1000)
@@ -54,7 +54,7 @@ def lease_until(timeout_seconds: int, now: int) -> int:
 
 
 def moved_due(due_at: int, lease_end: int, timing: Timing) -> int | None:
-    """A running task's new ``due_at``; None where the old one is late enough for the lease and early enough to recover."""
+    """A running task's new ``due_at``; None where the old one is neither before the lease's end nor long after it."""
     return None if lease_end <= due_at <= lease_end + timing.recovery_ms else lease_end
 
 
@@ -74,7 +74,8 @@ def begun(task: Task, *, run: int, now: int, lease_id: str, lease_until: int, du
 
 def completed(task: Task, result: Document, now: int, timing: Timing) -> Task:
     """A running task whose handler returned."""
-    return _final(task.evolve(status=Status.COMPLETED, result=result, error=None), now, timing)
+    progress = task.progress and replace(task.progress, fraction=1.0)
+    return _final(task.evolve(status=Status.COMPLETED, result=result, error=None, progress=progress), now, timing)
 
 
 def expired(task: Task, now: int, timing: Timing) -> Task:

@@ -10,8 +10,7 @@ from tasklane.observability import count, get_logger, get_metrics, traced
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Run the batch (SQS event structure). Raises nothing for one record's sake: it is named in the answer and comes
-    again."""
+    """Run the batch (SQS event structure); a record that must come again is named in the answer, none raises."""
     get_logger().append_keys(request_id=context.aws_request_id)
     return _traced()(event, context)  # type: ignore[no-any-return]
 

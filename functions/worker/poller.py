@@ -1,7 +1,7 @@
 """The worker without Lambda: long-polls the lanes and runs the same use case. For containers, and for ``breakpoint()``.
 
-One thread a lane receives, and holds at most one batch; runners take the batch of the highest lane there is. So a batch of
-lane 5 never waits for one of lane 1 that has not begun.
+One thread a lane receives, and holds at most one batch; runners take the batch of the highest lane there is. So a batch
+of lane 5 never waits for one of lane 1 that has not begun.
 """
 
 import logging
@@ -54,8 +54,10 @@ class Poller:
         runners: int = 1,
         wait_seconds: int = 20,
     ) -> None:
-        """``handlers`` by lane number; ``runners`` batches run side by side; ``wait_seconds`` is how long one receive
-        waits, and so how long ``stop`` takes at most when nothing runs."""
+        """``handlers`` are named by lane number, and ``runners`` batches run side by side.
+
+        ``wait_seconds`` is how long one receive waits, and so how long ``stop`` takes at most when nothing runs.
+        """
         self._source = source
         self._handlers = handlers
         self._wait_seconds = wait_seconds

@@ -1,6 +1,7 @@
 """The task store on DynamoDB: one item a task, every write conditional, a batch of writes in one request."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -43,9 +44,7 @@ class DynamoDbTaskStore:
         """See TaskStore. Consistent reads."""
         ids = list(dict.fromkeys(task_ids))
         if len(ids) == 1:
-            answer = _ask(
-                lambda: self._client.get_item(TableName=self._table, Key=key(ids[0]), ConsistentRead=True)
-            )
+            answer = _ask(lambda: self._client.get_item(TableName=self._table, Key=key(ids[0]), ConsistentRead=True))
             return {ids[0]: from_item(answer["Item"])} if "Item" in answer else {}
         found: dict[str, Task] = {}
         for chunk in _chunks(ids, KEYS):
@@ -143,8 +142,7 @@ class DynamoDbTaskStore:
     def _batch_get(self, ids: Sequence[str]) -> Iterator[Item]:
         wanted: Any = {self._table: {"Keys": [key(one) for one in ids], "ConsistentRead": True}}
         for _ in range(READ_ROUNDS):
-            request = wanted
-            answer = _ask(lambda request=request: self._client.batch_get_item(RequestItems=request))
+            answer = _ask(partial(self._client.batch_get_item, RequestItems=wanted))
             yield from answer["Responses"].get(self._table, ())
             wanted = answer.get("UnprocessedKeys")
             if not wanted:
@@ -154,7 +152,7 @@ class DynamoDbTaskStore:
 
 def _insert(table: str, item: Item) -> Any:
     fields = ", ".join(f"'{name}': ?" for name in item)
-    return {"Statement": f"INSERT INTO \"{table}\" VALUE {{{fields}}}", "Parameters": list(item.values())}
+    return {"Statement": f'INSERT INTO "{table}" VALUE {{{fields}}}', "Parameters": list(item.values())}
 
 
 def _each_chunk(
@@ -171,8 +169,10 @@ def _each_chunk(
             answers += [exc] * len(chunk)
         else:
             for write, response in zip(chunk, responses, strict=True):
-                refused = _code(response) not in (None, "ConditionalCheckFailed")
-                answers.append(Unavailable(f"a write was refused: {response['Error']}") if refused else read(write, response))
+                if _code(response) in (None, "ConditionalCheckFailed"):
+                    answers.append(read(write, response))
+                else:
+                    answers.append(Unavailable(f"the table did not take a write: {response['Error']}"))
     return answers
 
 

@@ -1,8 +1,9 @@
 """HTTP to public addresses only: the outbound guard, callbacks, and downloads.
 
 Every address that a name resolves to is checked when the connection is made, and the checked address is the one
-connected to: a name that resolves otherwise a moment later changes nothing. Callbacks follow no redirect, downloads check
-each one like the first address, and nothing follows the proxy variables of the environment (httpcore knows none).
+connected to: a name that resolves otherwise a moment later changes nothing. Callbacks follow no redirect, downloads
+check each one like the first address, and nothing follows the proxy variables of the environment (httpcore knows
+none).
 """
 
 import ipaddress
@@ -187,7 +188,7 @@ def _whole_body(response: httpcore.Response, max_bytes: int, until: float) -> by
 
 
 def _capped(pieces: Iterator[bytes], cap: int, until: float) -> Iterator[bytes]:
-    """Pieces until the cap is reached or the time is up: a receiver that drips its answer does not hold the function."""
+    """Pieces until the cap is reached or the time is up: a dripping receiver does not hold the function."""
     for piece in pieces:
         yield piece
         cap -= len(piece)

@@ -1,7 +1,7 @@
 """Tasks as DynamoDB items, mapped by hand in this one place.
 
-An attribute that holds the field's default is not stored: every write is billed by the size of the whole item. The field
-of the same name in ``tasklane.task`` says what an attribute means; the others are:
+An attribute that holds the field's default is not stored: every write is billed by the size of the whole item. The
+field of the same name in ``tasklane.task`` says what an attribute means; the others are:
 
 ``shard``                          which part of the indexes the task is in; a hash of its id
 ``payload``, ``result``            JSON text as a string, or deflated (RFC 1950) as binary where that is shorter
@@ -77,30 +77,19 @@ def guards(field: str) -> Sequence[str]:
 def to_item(task: Task) -> Item:
     """The item that keeps ``task``."""
     item = key(task.id) | {"shard": {"S": shard_of(task.id)}, "status": {"S": task.status.value}}
-    for name in _STRINGS:
-        value = getattr(task, name)
-        if value is not None and value != _NOT_STORED.get(name):
-            item[name] = {"S": value}
-    for name in _NUMBERS:
-        value = getattr(task, name)
-        if value is not None and value != _NOT_STORED.get(name):
-            item[name] = {"N": str(value)}
-    item |= _document("payload", task.payload)
-    if task.result is not None:
-        item |= _document("result", task.result)
+    for names, kind in ((_STRINGS, "S"), (_NUMBERS, "N")):
+        for name in names:
+            value = getattr(task, name)
+            if value is not None and value != _NOT_STORED.get(name):
+                item[name] = {kind: str(value)}
     if task.labels:
         item["labels"] = {"M": {name: {"S": value} for name, value in task.labels.items()}}
-    if task.progress is not None:
-        item["progress"] = {"N": repr(task.progress.fraction)}
-        if task.progress.message is not None:
-            item["progress_message"] = {"S": task.progress.message}
     if task.error is not None:
         item["error"] = _plain(asdict(task.error))
     if task.attempts:
         item["attempts"] = {"L": [_plain(asdict(attempt)) for attempt in task.attempts]}
-    if task.callback is not None:
-        item |= _callback_item(task.callback)
-    return item
+    item |= _document("payload", task.payload)
+    return item | _document("result", task.result) | _progress_item(task.progress) | _callback_item(task.callback)
 
 
 def from_item(item: Mapping[str, Value]) -> Task:
@@ -121,7 +110,9 @@ def from_item(item: Mapping[str, Value]) -> Task:
     )
 
 
-def _document(name: str, document: Document) -> Item:
+def _document(name: str, document: Document | None) -> Item:
+    if document is None:
+        return {}
     if document.text is None:
         return {f"{name}_key": {"S": document.blob_key or ""}, f"{name}_size": {"N": str(document.size)}}
     if document.size >= DEFLATE_FROM:
@@ -141,6 +132,13 @@ def _read_document(name: str, item: Mapping[str, Value]) -> Document | None:
     return Document(text=text, size=len(text.encode()))
 
 
+def _progress_item(progress: Progress | None) -> Item:
+    if progress is None:
+        return {}
+    item: Item = {"progress": {"N": repr(progress.fraction)}}
+    return item if progress.message is None else item | {"progress_message": {"S": progress.message}}
+
+
 def _read_progress(item: Mapping[str, Value]) -> Progress | None:
     if "progress" not in item:
         return None
@@ -151,7 +149,9 @@ def _read_attempt(fields: dict[str, Any]) -> Attempt:
     return Attempt(**{**fields, "error": ErrorDetails(**fields["error"])})
 
 
-def _callback_item(callback: Callback) -> Item:
+def _callback_item(callback: Callback | None) -> Item:
+    if callback is None:
+        return {}
     item: Item = {
         "callback_url": {"S": callback.url},
         "callback_state": {"S": callback.state.value},

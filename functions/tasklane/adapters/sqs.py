@@ -1,7 +1,7 @@
 """Lanes and the callback queue on SQS standard queues."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,8 +16,6 @@ ENTRIES: Final = 10
 """The most messages one batch request takes."""
 CALLBACKS: Final = 0
 """What a message source calls the callback queue, next to lanes 1 to 5."""
-
-_Message = TypeVar("_Message", TaskMessage, CallbackMessage)
 
 
 class SqsTaskQueue:
