@@ -15,8 +15,9 @@ class ReadTasks:
         self._clock = clock
 
     def __call__(self, task_id: str) -> Task:
-        """The task. Raises Unavailable, and TaskNotFound also for one whose retention has ended but which is still kept:
-        the table removes what is due up to two days late.
+        """The task. Raises TaskNotFound and Unavailable.
+
+        A task whose retention has ended is not found either: the table removes it up to two days late.
         """
         task = self._store.get([task_id]).get(task_id)
         if task is None or (task.delete_at is not None and task.delete_at * 1000 <= self._clock.now()):

@@ -1,6 +1,4 @@
-"""Logs, metrics and traces of a function, with Powertools. The core logs with the standard library, and knows none of
-it.
-"""
+"""Logs, metrics and traces of a function, with Powertools; the core logs with the standard library."""
 
 import logging
 from collections.abc import Callable, Iterable
