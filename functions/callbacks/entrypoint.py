@@ -6,7 +6,7 @@ from typing import Any
 from tasklane.batch import run_batch
 from tasklane.bootstrap import Services, function_services
 from tasklane.message import CallbackMessage
-from tasklane.observability import count, get_logger, get_metrics, traced
+from tasklane.observability import emit, get_logger, traced
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -24,11 +24,13 @@ def deliver(event: dict[str, Any], context: Any, services: Services | None = Non
         (services or function_services()).deliver_callbacks,
         lambda: context.get_remaining_time_in_millis() / 1000,
     )
-    metrics = get_metrics()
-    count(metrics, "CallbacksDelivered", report.delivered)
-    count(metrics, "CallbacksFailed", report.failed)
-    count(metrics, "MessagesUnhandled", len(unhandled))
-    metrics.flush_metrics()
+    emit(
+        {
+            "CallbacksDelivered": report.delivered,
+            "CallbacksFailed": report.failed,
+            "MessagesUnhandled": len(unhandled),
+        }
+    )
     return {"batchItemFailures": [{"itemIdentifier": records[i]["messageId"]} for i in sorted(unhandled)]}
 
 

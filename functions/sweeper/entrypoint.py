@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from tasklane.bootstrap import Services, function_services
-from tasklane.observability import count, get_logger, get_metrics, traced
+from tasklane.observability import emit, get_logger, traced
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -17,11 +17,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def sweep(_event: dict[str, Any], context: Any, services: Services | None = None) -> dict[str, Any]:
     """Look after what is due, in the time that ``context`` has left; the event says nothing of interest."""
     report = (services or function_services()).sweep(lambda: context.get_remaining_time_in_millis() / 1000)
-    metrics = get_metrics()
-    count(metrics, "SweepSeen", report.seen)
-    count(metrics, "SweepChanged", report.changed)
-    count(metrics, "SweepSent", report.sent)
-    metrics.flush_metrics()
+    emit({"SweepSeen": report.seen, "SweepChanged": report.changed, "SweepSent": report.sent})
     if report.seen:
         get_logger().info("Looked after tasks that were due.", action="swept", **asdict(report))
     return asdict(report)

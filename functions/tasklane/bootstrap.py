@@ -17,6 +17,7 @@ from tasklane.ports import (
     CallbackQueue,
     Clock,
     MessageSource,
+    Outbound,
     SigningSecrets,
     TaskQueue,
     TaskStore,
@@ -28,8 +29,6 @@ from tasklane.sweep import Sweep
 
 if TYPE_CHECKING:
     from botocore.config import Config
-
-    from tasklane.adapters.http import HttpClient
 
 CONNECT_SECONDS: Final = 3
 READ_SECONDS: Final = 10
@@ -127,13 +126,15 @@ class Services:
     @cached_property
     def clock(self) -> Clock:
         """Tells the time."""
-        return self._port("clock") or SystemClock()
+        given: Clock | None = self._ports.get("clock")
+        return given or SystemClock()
 
     @cached_property
     def store(self) -> TaskStore:
         """Keeps the tasks."""
-        if given := self._port("store"):
-            return given  # type: ignore[no-any-return]
+        given: TaskStore | None = self._ports.get("store")
+        if given is not None:
+            return given
         from tasklane.adapters.dynamodb import DynamoDbTaskStore
 
         return DynamoDbTaskStore(self._client("dynamodb"), self.settings.tasks_table)
@@ -141,8 +142,9 @@ class Services:
     @cached_property
     def queue(self) -> TaskQueue:
         """Sends down the lanes."""
-        if given := self._port("queue"):
-            return given  # type: ignore[no-any-return]
+        given: TaskQueue | None = self._ports.get("queue")
+        if given is not None:
+            return given
         from tasklane.adapters.sqs import SqsTaskQueue
 
         return SqsTaskQueue(self._client("sqs"), self.settings.lane_urls, self.clock)
@@ -150,8 +152,9 @@ class Services:
     @cached_property
     def callback_queue(self) -> CallbackQueue:
         """Sends to the callback function."""
-        if given := self._port("callback_queue"):
-            return given  # type: ignore[no-any-return]
+        given: CallbackQueue | None = self._ports.get("callback_queue")
+        if given is not None:
+            return given
         from tasklane.adapters.sqs import SqsCallbackQueue
 
         return SqsCallbackQueue(self._client("sqs"), self.settings.callback_queue_url, self.clock)
@@ -159,8 +162,9 @@ class Services:
     @cached_property
     def source(self) -> MessageSource:
         """Receives from lanes and callback queue, for the poller."""
-        if given := self._port("source"):
-            return given  # type: ignore[no-any-return]
+        given: MessageSource | None = self._ports.get("source")
+        if given is not None:
+            return given
         from tasklane.adapters.sqs import CALLBACKS, SqsMessageSource
 
         urls = {**self.settings.lane_urls, CALLBACKS: self.settings.callback_queue_url}
@@ -169,17 +173,19 @@ class Services:
     @cached_property
     def blobs(self) -> BlobStore:
         """Keeps large documents."""
-        if given := self._port("blobs"):
-            return given  # type: ignore[no-any-return]
+        given: BlobStore | None = self._ports.get("blobs")
+        if given is not None:
+            return given
         from tasklane.adapters.s3 import S3BlobStore
 
         return S3BlobStore(self._client("s3"), self.settings.bucket)
 
     @cached_property
-    def http(self) -> "HttpClient":
+    def http(self) -> Outbound:
         """Posts callbacks and downloads, behind the outbound guard."""
-        if given := self._port("http"):
-            return given  # type: ignore[no-any-return]
+        given: Outbound | None = self._ports.get("http")
+        if given is not None:
+            return given
         from tasklane.adapters.http import HttpClient, OutboundGuard
 
         return HttpClient(OutboundGuard(allow_loopback=self.settings.allow_loopback))
@@ -187,14 +193,12 @@ class Services:
     @cached_property
     def secrets(self) -> SigningSecrets:
         """Knows the signing secrets."""
-        if given := self._port("secrets"):
-            return given  # type: ignore[no-any-return]
+        given: SigningSecrets | None = self._ports.get("secrets")
+        if given is not None:
+            return given
         from tasklane.adapters.ssm import SsmSigningSecrets
 
         return SsmSigningSecrets(self._client("ssm"), self.settings.webhook_secrets_parameter)
-
-    def _port(self, name: str) -> Any:
-        return self._ports.get(name)
 
     def _client(self, service: Any, read_seconds: int = READ_SECONDS) -> Any:
         import boto3

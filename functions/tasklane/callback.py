@@ -17,6 +17,7 @@ from typing import Any, Final
 from tasklane import document, transitions
 from tasklane.dispatch import send_callbacks
 from tasklane.errors import AddressRefused, ConfigurationError, Unavailable
+from tasklane.ids import new_lease_id
 from tasklane.message import CallbackMessage
 from tasklane.ports import (
     BlobStore,
@@ -42,6 +43,8 @@ TIMEOUT_SECONDS: Final = 15.0
 """How long a receiver may take to answer."""
 PAUSES: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Seconds between tries, the schedule that Standard Webhooks recommends: over three days in all."""
+TRY_MS: Final = int(TIMEOUT_SECONDS * 1000) + transitions.LEASE_MARGIN_MS
+"""How long a try that has begun is left alone before the sweeper begins the next."""
 JITTER: Final = 0.1
 """A pause is up to this part longer, so that the callbacks of an outage do not all come back together."""
 INLINE_RESULT: Final = 64 * 1024
@@ -123,8 +126,9 @@ class DeliverCallbacks:
 
     def _begin(self, task: Task, now: int) -> Change:
         callback = _callback(task)
-        after = task.evolve(callback=replace(callback, tries=callback.tries + 1, next_at=now))
-        after = after.evolve(due_at=transitions.next_callback_look(after, now, self._timing))
+        after = task.evolve(callback=replace(callback, tries=callback.tries + 1, next_at=now), lease_id=new_lease_id())
+        look = max(transitions.next_callback_look(after, now, self._timing), now + TRY_MS)
+        after = after.evolve(due_at=look)
         return Change(before=task, after=after, unchanged=("status", "run", "callback"))
 
     def _deliver(self, task: Task, secrets: Sequence[str], timeout: float) -> Task:
@@ -150,6 +154,7 @@ class DeliverCallbacks:
     def _after_try(self, task: Task, one: CallbackTry, response: HttpResponse | None) -> Task:
         callback = _callback(task)
         callback = replace(callback, history=(*callback.history, one)[-MAX_HISTORY:], next_at=None)
+        task = task.evolve(lease_id=None)
         if response is not None and 200 <= response.status_code < 300:
             return task.evolve(callback=replace(callback, state=CallbackState.DELIVERED), due_at=None, sends=0)
         ids = {"task_id": task.id, "try": one.number, "status_code": one.status_code, "error": one.error}

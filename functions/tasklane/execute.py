@@ -178,7 +178,7 @@ class Execute:
             raise HandlerStopped(f"task type {task.type!r} has no handler here")
 
         def arguments() -> tuple[Any, ...]:
-            payload = task_type.parse_payload(document.read(task.payload, self._blobs))
+            payload = task_type.parse_payload(document.read_text(task.payload, self._blobs))
             return (payload, context) if task_type.wants_context else (payload,)
 
         async def run_async() -> Any:

@@ -1,7 +1,7 @@
 """Logs, metrics and traces of a function, with Powertools; the core logs with the standard library."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -32,10 +32,14 @@ def get_metrics() -> Metrics:
     return Metrics()
 
 
-def count(metrics: Metrics, name: str, value: float = 1, unit: MetricUnit = MetricUnit.Count) -> None:
-    """Add to a metric; nothing where ``value`` is 0."""
-    if value:
-        metrics.add_metric(name=name, unit=unit, value=value)
+def emit(counts: Mapping[str, int]) -> None:
+    """Print what is not zero of ``counts``, by metric name, in CloudWatch's embedded metric format."""
+    metrics = get_metrics()
+    for name, value in counts.items():
+        if value:
+            metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    if any(counts.values()):
+        metrics.flush_metrics()
 
 
 def traced(settings: Settings, handler: Callable[..., Any], patch: Iterable[str] = ("boto3",)) -> Callable[..., Any]:

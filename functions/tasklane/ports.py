@@ -161,6 +161,10 @@ class Downloader(Protocol):
         """
 
 
+class Outbound(CallbackSender, Downloader, Protocol):
+    """Everything that leaves for public addresses."""
+
+
 class SigningSecrets(Protocol):
     """Knows the secrets that callbacks are signed with."""
 

@@ -61,16 +61,14 @@ class TaskType:
         """Writes results as JSON and knows their JSON Schema."""
         return TypeAdapter(self.result_type)
 
-    def parse_payload(self, payload: Mapping[str, Any]) -> Any:
-        """The payload as the handler wants it. Raises InvalidPayload, one issue per wrong field."""
+    def parse_payload(self, text: str) -> Any:
+        """The payload, given as JSON, as the handler wants it. Raises InvalidPayload, one issue per wrong field."""
         try:
-            return self.payload_adapter.validate_python(dict(payload))
+            return self.payload_adapter.validate_json(text)
         except ValidationError as exc:
             raise InvalidPayload(
                 f"The payload does not fit task type {self.name!r}.", _issues(exc, prefix="/payload")
             ) from exc
-        except RecursionError as exc:
-            raise InvalidPayload("The payload is nested too deeply.") from exc
 
     def dump_result(self, value: Any) -> bytes:
         """The handler's return value as JSON (UTF-8). Raises InvalidResult."""

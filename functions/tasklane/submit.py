@@ -73,8 +73,9 @@ class Submit:
         """
         now = self._clock.now()
         task_type = self._registry.find(submission.type)
-        task_type.parse_payload(submission.payload)
-        task = self._new_task(submission, task_type, now)
+        payload = document.to_text(dict(submission.payload))
+        task_type.parse_payload(payload)
+        task = self._new_task(submission, task_type, payload, now)
         (stored,) = self._store.put([task])
         if isinstance(stored, Unavailable):
             raise stored
@@ -89,7 +90,7 @@ class Submit:
             send_to_lanes(self._queue, [task], now)
         return Submitted(task=task, replayed=False)
 
-    def _new_task(self, submission: Submission, task_type: TaskType, now: int) -> Task:
+    def _new_task(self, submission: Submission, task_type: TaskType, payload: str, now: int) -> Task:
         key = submission.idempotency_key
         task_id = new_task_id(now) if key is None else derived_task_id(submission.caller, key)
         run_at = _start_time(submission, now)
@@ -98,7 +99,6 @@ class Submit:
                 "The task would expire before it could start.",
                 [{"pointer": "/expires_at", "detail": "Must be later than now and than the task's start."}],
             )
-        payload = document.to_text(dict(submission.payload))
         task = Task(
             id=task_id,
             type=submission.type,

@@ -13,6 +13,7 @@ from typing import Final
 from tasklane import transitions
 from tasklane.dispatch import send_callbacks, send_to_lanes
 from tasklane.errors import AttemptLost, Unavailable, public_details
+from tasklane.ids import new_lease_id
 from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
 from tasklane.registry import Registry
 from tasklane.retry import Random, RetryPolicy, backoff_ms
@@ -119,6 +120,8 @@ class Sweep:
             after = self._send_again(task, now)
         # A heartbeat moves the lease, another sweeper moves due_at: either makes this step out of date.
         lease = ("lease_until",) if task.status is Status.RUNNING else ()
+        # Two sweepers may decide the same in the same millisecond; the id tells whose write it was.
+        after = after.evolve(lease_id=task.lease_id if after.status is Status.RUNNING else new_lease_id())
         return Change(before=task, after=after, unchanged=("status", "run", "due_at", *lease))
 
     def _send_again(self, task: Task, now: int) -> Task:

@@ -166,7 +166,7 @@ class Task:
     run: int = 0
     """How often it was claimed: the fence. Only the holder of the current run may write."""
     lease_id: str | None = None
-    """Tells a claim (or an idempotent put) of this very process from another's, when the answer to it was lost."""
+    """Who wrote last, where that matters: tells a process its own write from another's when the answer was lost."""
     lease_until: int | None = None
     """Until when the present run holds the task; then it is taken to be lost."""
     started_at: int | None = None

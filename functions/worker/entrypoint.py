@@ -1,12 +1,13 @@
 """Lambda entry point of the worker: SQS records of one lane in, partial failures out."""
 
+from collections import Counter
 from functools import cache
 from typing import Any
 
 from tasklane.batch import run_batch
 from tasklane.bootstrap import Services, function_services
 from tasklane.message import TaskMessage
-from tasklane.observability import count, get_logger, get_metrics, traced
+from tasklane.observability import emit, get_logger, traced
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -24,12 +25,8 @@ def work(event: dict[str, Any], context: Any, services: Services | None = None) 
         (services or function_services()).execute,
         lambda: context.get_remaining_time_in_millis() / 1000,
     )
-    metrics = get_metrics()
-    for outcome in report.outcomes:
-        count(metrics, f"Tasks_{outcome.task.status}")
-    count(metrics, "MessagesRefused", report.refused)
-    count(metrics, "MessagesUnhandled", len(unhandled))
-    metrics.flush_metrics()
+    ended = Counter(f"Tasks{outcome.task.status.capitalize()}" for outcome in report.outcomes)
+    emit({**ended, "MessagesRefused": report.refused, "MessagesUnhandled": len(unhandled)})
     return {"batchItemFailures": [{"itemIdentifier": records[i]["messageId"]} for i in sorted(unhandled)]}
 
 
