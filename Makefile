@@ -20,7 +20,9 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 SOURCES := functions infra tests
 PYTEST := $(BIN)/python -m pytest
 NEEDS_MORE := packaging or apt
+# sam is to report nothing, and to keep its own notes here instead of in the home directory.
 export SAM_CLI_TELEMETRY := 0
+export __SAM_CLI_APP_DIR := $(CURDIR)/.aws-sam/cli
 
 # The directories that the editable install maps: a new one has to be installed.
 PACKAGES := $(wildcard functions/*/__init__.py infra/__init__.py)
@@ -99,8 +101,8 @@ template: .venv/installed .venv-sam/installed ## lint template.yaml, as it stand
 	@$(BIN)/python -m infra.template_lint
 
 .PHONY: build
-build: .venv-sam/installed ## build the Lambda package (sam build; needs python3.13 on the PATH)
-	@$(SAM) build
+build: .venv/installed .venv-sam/installed ## build the Lambda package into .aws-sam/build (needs python3.13, the functions' runtime)
+	@$(BIN)/python -m infra.build
 
 .PHONY: lock
 lock: .venv/installed ## resolve the .in files into the locks again (LOCK_FLAGS=--upgrade moves the pins)
