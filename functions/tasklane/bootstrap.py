@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from tasklane.callback import DeliverCallbacks
+from tasklane.cleanup import RemoveDocuments
 from tasklane.clock import SystemClock
 from tasklane.errors import Unavailable
 from tasklane.execute import Execute
@@ -99,6 +100,11 @@ class Services:
             clock=self.clock,
             timing=self.settings.timing,
         )
+
+    @cached_property
+    def remove_documents(self) -> RemoveDocuments:
+        """Removes what was kept for tasks that are gone."""
+        return RemoveDocuments(blobs=self.blobs)
 
     @cached_property
     def sweep(self) -> Sweep:

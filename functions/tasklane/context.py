@@ -6,6 +6,7 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
+from tasklane.document import blob_prefix
 from tasklane.errors import RunLost
 from tasklane.ports import BlobStore, Downloader, HttpResponse
 from tasklane.task import Progress
@@ -40,6 +41,8 @@ class TaskContext:
         ids = {"task_id": task_id, "task_type": task_type, "attempt": attempt}
         self.logger: logging.LoggerAdapter[logging.Logger] = TaskLogger(logging.getLogger(f"handlers.{task_type}"), ids)
         """Writes log lines that carry the task's ids."""
+        self.has_kept_files = False
+        """Whether ``keep_file`` was used."""
         self._deadline = deadline
         self._blobs = blobs
         self._downloader = downloader
@@ -79,7 +82,8 @@ class TaskContext:
 
         Raises Unavailable.
         """
-        key = f"{self.task_id}/files/{name}"
+        key = f"{blob_prefix(self.task_id)}files/{name}"
+        self.has_kept_files = True
         self._blobs.put(key, content, content_type)
         return key
 

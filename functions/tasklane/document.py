@@ -17,6 +17,11 @@ MAX_DOCUMENT: Final = 5 * 1024 * 1024
 """Bytes of JSON text of the largest payload or result (a Lambda's answer may have 6 MB)."""
 
 
+def blob_prefix(task_id: str) -> str:
+    """What the keys of everything kept for a task begin with."""
+    return f"{task_id}/"
+
+
 def to_text(value: Any) -> str:
     """``value`` as compact JSON. Raises ValueError where it is no JSON (NaN, lone surrogates, foreign objects)."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

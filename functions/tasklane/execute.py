@@ -231,7 +231,8 @@ class Execute:
     def _after(self, future: "Future[Any]", run: _Run) -> Task:
         run.context.close()
         now = self._clock.now()
-        task = run.task.evolve(progress=run.context.last_progress())
+        kept = run.task.has_blobs or run.context.has_kept_files
+        task = run.task.evolve(progress=run.context.last_progress(), has_blobs=kept)
         try:
             result = self._result(future, run)
         except Exception as exc:  # noqa: BLE001 - whatever a handler raises is the outcome of its attempt
@@ -248,7 +249,7 @@ class Execute:
             raise HandlerStopped("the handler was cancelled") from exc
         text = run.task_type.dump_result(value).decode()
         try:
-            return document.pack(text, f"{run.task.id}/result-{run.task.run}", self._blobs)
+            return document.pack(text, f"{document.blob_prefix(run.task.id)}result-{run.task.run}", self._blobs)
         except DocumentTooLarge as exc:
             raise InvalidResult(exc.detail) from exc
 

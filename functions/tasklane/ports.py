@@ -130,8 +130,8 @@ class BlobStore(Protocol):
     def get(self, key: str) -> bytes | None:
         """The content, or None where nothing is kept under ``key``. Raises Unavailable."""
 
-    def delete(self, keys: Sequence[str]) -> None:
-        """Forget these keys; unknown ones are ignored. Raises Unavailable."""
+    def delete_all(self, prefix: str) -> None:
+        """Forget every key that begins with ``prefix``. Raises Unavailable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

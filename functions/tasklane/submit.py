@@ -99,11 +99,13 @@ class Submit:
                 "The task would expire before it could start.",
                 [{"pointer": "/expires_at", "detail": "Must be later than now and than the task's start."}],
             )
+        kept = document.pack(payload, f"{document.blob_prefix(task_id)}payload-{_digest(payload)}", self._blobs)
         task = Task(
             id=task_id,
             type=submission.type,
             status=Status.SCHEDULED if run_at else Status.PENDING,
-            payload=document.pack(payload, f"{task_id}/payload-{_digest(payload)}", self._blobs),
+            payload=kept,
+            has_blobs=kept.blob_key is not None,
             created_at=now,
             timeout_seconds=_first(submission.timeout_seconds, task_type.timeout_seconds),
             max_attempts=_first(submission.max_attempts, task_type.retry.max_attempts),

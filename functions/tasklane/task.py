@@ -167,6 +167,8 @@ class Task:
     """How often it was claimed: the fence. Only the holder of the current run may write."""
     lease_id: str | None = None
     """Who wrote last, where that matters: tells a process its own write from another's when the answer was lost."""
+    has_blobs: bool = False
+    """Whether the blob store keeps something for it, to be removed with it."""
     lease_until: int | None = None
     """Until when the present run holds the task; then it is taken to be lost."""
     started_at: int | None = None

@@ -74,8 +74,14 @@ def begun(task: Task, *, run: int, now: int, lease_id: str, lease_until: int, du
 
 def completed(task: Task, result: Document, now: int, timing: Timing) -> Task:
     """A running task whose handler returned."""
-    progress = task.progress and replace(task.progress, fraction=1.0)
-    return _final(task.evolve(status=Status.COMPLETED, result=result, error=None, progress=progress), now, timing)
+    task = task.evolve(
+        status=Status.COMPLETED,
+        result=result,
+        error=None,
+        progress=task.progress and replace(task.progress, fraction=1.0),
+        has_blobs=task.has_blobs or result.blob_key is not None,
+    )
+    return _final(task, now, timing)
 
 
 def expired(task: Task, now: int, timing: Timing) -> Task:

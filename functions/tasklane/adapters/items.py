@@ -82,6 +82,8 @@ def to_item(task: Task) -> Item:
             value = getattr(task, name)
             if value is not None and value != _NOT_STORED.get(name):
                 item[name] = {kind: str(value)}
+    if task.has_blobs:
+        item["has_blobs"] = {"BOOL": True}
     if task.labels:
         item["labels"] = {"M": {name: {"S": value} for name, value in task.labels.items()}}
     if task.error is not None:
@@ -101,6 +103,7 @@ def from_item(item: Mapping[str, Value]) -> Task:
         status=Status(item["status"]["S"]),
         payload=_read_document("payload", item) or Document(text="null", size=4),
         result=_read_document("result", item),
+        has_blobs="has_blobs" in item,
         labels={name: value["S"] for name, value in item.get("labels", {}).get("M", {}).items()},
         progress=_read_progress(item),
         error=ErrorDetails(**_value(item["error"])) if "error" in item else None,

@@ -205,9 +205,9 @@ class MemoryBlobStore:
         """See BlobStore."""
         return self._blobs.get(key)
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete_all(self, prefix: str) -> None:
         """See BlobStore."""
-        for key in keys:
+        for key in [key for key in self._blobs if key.startswith(prefix)]:
             self._blobs.pop(key, None)
 
 

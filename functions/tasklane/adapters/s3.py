@@ -1,7 +1,6 @@
 """Large documents in an S3 bucket."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -9,9 +8,6 @@ from tasklane.errors import Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-KEYS: Final = 1000
-"""The most keys one DeleteObjects takes."""
 
 
 class S3BlobStore:
@@ -39,13 +35,17 @@ class S3BlobStore:
         except BotoCoreError as exc:
             raise Unavailable(f"the bucket did not give {key!r}: {exc}") from exc
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete_all(self, prefix: str) -> None:
         """See BlobStore."""
-        for start in range(0, len(keys), KEYS):
-            objects: Any = [{"Key": key} for key in keys[start : start + KEYS]]
-            try:
-                answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
-            except (ClientError, BotoCoreError) as exc:
-                raise Unavailable(f"the bucket did not delete: {exc}") from exc
-            if answer.get("Errors"):
-                raise Unavailable(f"the bucket did not delete: {answer['Errors'][0]}")
+        try:
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+                objects: Any = [{"Key": one["Key"]} for one in page.get("Contents", ())]
+                if objects:
+                    self._delete(objects)
+        except (ClientError, BotoCoreError) as exc:
+            raise Unavailable(f"the bucket did not delete {prefix!r}: {exc}") from exc
+
+    def _delete(self, objects: Any) -> None:
+        answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+        if answer.get("Errors"):
+            raise Unavailable(f"the bucket did not delete: {answer['Errors'][0]}")

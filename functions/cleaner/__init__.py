@@ -1,0 +1,1 @@
+"""The cleaner function: removes a task's documents when the table removes the task."""
