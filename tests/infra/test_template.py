@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Resources = dict[str, dict[str, Any]]
 
 QUEUES = [*(f"Lane{lane}Queue" for lane in range(1, 6)), "CallbackQueue"]
-FUNCTIONS = ["ApiFunction", "WorkerFunction", "CallbackFunction", "SweeperFunction"]
+FUNCTIONS = ["ApiFunction", "WorkerFunction", "CallbackFunction", "SweeperFunction", "CleanerFunction"]
 HOLDS_DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue")
 STAR_ALLOWED = {"WriteTraces": "X-Ray has no resources to name"}
 PARAMETER_SETS = ["defaults", "default", "dev", "prod"]
@@ -200,8 +200,29 @@ def test_every_queue_is_a_lane_a_callback_queue_or_a_dead_letter_queue_of_its_ow
     assert all(queue["Properties"]["SqsManagedSseEnabled"] for queue in queues.values())
 
 
-def test_visibility_is_six_times_the_timeout_of_the_function_that_reads_the_queue(resources: Resources) -> None:
+def queue_mappings(resources: Resources) -> list[dict[str, Any]]:
     mappings = of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    return [one for one in mappings if target_of(one["Properties"]["EventSourceArn"]) in QUEUES]
+
+
+def test_the_cleaner_is_called_only_for_removed_tasks_that_keep_documents(resources: Resources) -> None:
+    [mapping] = [
+        one["Properties"]
+        for one in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+        if target_of(one["Properties"]["EventSourceArn"]) == "TasksTable"
+    ]
+    [rule] = mapping["FilterCriteria"]["Filters"]
+    assert json.loads(rule["Pattern"]) == {
+        "eventName": ["REMOVE"],
+        "dynamodb": {"OldImage": {"has_blobs": {"BOOL": [True]}}},
+    }
+    assert resources["TasksTable"]["Properties"]["StreamSpecification"] == {"StreamViewType": "OLD_IMAGE"}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["MaximumRetryAttempts"] == -1, "tried for as long as the stream keeps the record"
+
+
+def test_visibility_is_six_times_the_timeout_of_the_function_that_reads_the_queue(resources: Resources) -> None:
+    mappings = queue_mappings(resources)
     assert len(mappings) == len(QUEUES)
     for mapping in mappings:
         queue = resources[target_of(mapping["Properties"]["EventSourceArn"])]["Properties"]
@@ -210,7 +231,7 @@ def test_visibility_is_six_times_the_timeout_of_the_function_that_reads_the_queu
 
 
 def test_batches_of_ten_report_their_failures_one_by_one_and_wait_for_nothing(resources: Resources) -> None:
-    for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values():
+    for mapping in queue_mappings(resources):
         properties = mapping["Properties"]
         assert properties["BatchSize"] == 10
         assert properties["MaximumBatchingWindowInSeconds"] == 0
@@ -246,8 +267,12 @@ def test_only_the_functions_that_feed_themselves_may_loop(resources: Resources) 
         for name, function in of_type(resources, "AWS::Lambda::Function").items()
     }
     assert loops == {
-        "ApiFunction": None, "WorkerFunction": "Allow", "CallbackFunction": "Allow", "SweeperFunction": None,
-    }  # fmt: skip
+        "ApiFunction": None,
+        "WorkerFunction": "Allow",
+        "CallbackFunction": "Allow",
+        "SweeperFunction": None,
+        "CleanerFunction": None,
+    }
 
 
 def test_every_log_group_forgets(resources: Resources) -> None:
