@@ -71,7 +71,8 @@ class DynamoDbTaskStore:
             lambda: self._client.query(
                 TableName=self._table,
                 IndexName="due",
-                KeyConditionExpression="shard = :shard AND due_at <= :until",
+                KeyConditionExpression="#shard = :shard AND due_at <= :until",
+                ExpressionAttributeNames={"#shard": "shard"},  # a reserved word
                 ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"N": str(until)}},
                 Limit=limit,
             )

@@ -138,7 +138,8 @@ def _read_document(name: str, item: Mapping[str, Value]) -> Document | None:
 def _progress_item(progress: Progress | None) -> Item:
     if progress is None:
         return {}
-    item: Item = {"progress": {"N": repr(progress.fraction)}}
+    # The table keeps numbers without trailing zeros: a write is recognised as one's own only if it has none either.
+    item: Item = {"progress": {"N": f"{progress.fraction:.4f}".rstrip("0").rstrip(".")}}
     return item if progress.message is None else item | {"progress_message": {"S": progress.message}}
 
 
