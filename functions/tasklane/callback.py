@@ -155,9 +155,10 @@ class DeliverCallbacks:
         callback = _callback(task)
         callback = replace(callback, history=(*callback.history, one)[-MAX_HISTORY:], next_at=None)
         task = task.evolve(lease_id=None)
-        if response is not None and 200 <= response.status_code < 300:
-            return task.evolve(callback=replace(callback, state=CallbackState.DELIVERED), due_at=None, sends=0)
         ids = {"task_id": task.id, "try": one.number, "status_code": one.status_code, "error": one.error}
+        if response is not None and 200 <= response.status_code < 300:
+            logger.info("A callback was delivered.", extra={"action": "callback_delivered", **ids})
+            return task.evolve(callback=replace(callback, state=CallbackState.DELIVERED), due_at=None, sends=0)
         given_up = callback.tries > len(PAUSES) or (response is not None and response.status_code == GONE)
         if given_up:
             logger.error("A callback is undelivered.", extra={"action": "callback_undelivered", **ids})

@@ -237,6 +237,13 @@ class Execute:
             result = self._result(future, run)
         except Exception as exc:  # noqa: BLE001 - whatever a handler raises is the outcome of its attempt
             return self._failed(task, run.task_type.retry, exc, now)
+        ids = {
+            "task_id": task.id,
+            "task_type": task.type,
+            "attempt": task.run,
+            "duration_ms": now - (task.started_at or now),
+        }
+        logger.info("A task was completed.", extra={"action": "task_completed", **ids})
         return transitions.completed(task, result, now, self._timing)
 
     def _result(self, future: "Future[Any]", run: _Run) -> Document:
