@@ -1,0 +1,158 @@
+"""One contract suite per port, run on three adapters: in memory, on moto, and on the embedded engine."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+import pytest
+from moto import mock_aws
+
+from infra.local.target import Target
+from tasklane.adapters.dynamodb import DynamoDbTaskStore
+from tasklane.adapters.memory import (
+    ManualClock,
+    MemoryBlobStore,
+    MemoryCallbackQueue,
+    MemoryQueues,
+    MemoryTaskQueue,
+    MemoryTaskStore,
+)
+from tasklane.adapters.s3 import S3BlobStore
+from tasklane.adapters.sqs import CALLBACKS, SqsCallbackQueue, SqsMessageSource, SqsTaskQueue
+from tasklane.clock import SystemClock
+from tasklane.ports import BlobStore, CallbackQueue, Clock, Delivery, MessageSource, TaskQueue, TaskStore
+from tests.support.engine import Aws, running_engine
+from tests.support.waiting import wait_for
+
+_T = TypeVar("_T")
+
+LANES: Final = (1, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queues:
+    """The queue ports over one set of queues, and how time passes there."""
+
+    clock: Clock
+    lanes: TaskQueue
+    callbacks: CallbackQueue
+    source: MessageSource
+    pass_time: Callable[[], None]
+
+    def wait_for(self, condition: Callable[[], _T | None]) -> _T:
+        return wait_for(condition, pause=self.pass_time)
+
+    def receive(self, lane: int) -> list[Delivery]:
+        """Everything that may be received now, acknowledged."""
+        received: list[Delivery] = []
+        while batch := self.source.receive(lane, 10, 0):
+            received += batch
+            self.source.acknowledge(lane, [one.handle for one in batch])
+        return received
+
+
+class Adapter(Protocol):
+    """Makes the ports of one technology, each new and empty."""
+
+    def task_store(self) -> TaskStore: ...
+    def queues(self) -> Queues: ...
+    def blob_store(self) -> BlobStore: ...
+
+
+class MemoryAdapter:
+    def task_store(self) -> TaskStore:
+        return MemoryTaskStore()
+
+    def queues(self) -> Queues:
+        clock = ManualClock()
+        queues = MemoryQueues(clock)
+        return Queues(
+            clock=clock,
+            lanes=MemoryTaskQueue(queues, clock),
+            callbacks=MemoryCallbackQueue(queues, clock),
+            source=queues,
+            pass_time=lambda: clock.advance(0.5),
+        )
+
+    def blob_store(self) -> BlobStore:
+        return MemoryBlobStore()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsAdapter:
+    aws: Aws
+    batches: bool
+
+    def task_store(self) -> TaskStore:
+        return DynamoDbTaskStore(self.aws.dynamodb, self.aws.a_table(), batches=self.batches)
+
+    def queues(self) -> Queues:
+        clock = SystemClock()
+        urls = {lane: self.aws.a_queue() for lane in (CALLBACKS, *LANES)}
+        return Queues(
+            clock=clock,
+            lanes=SqsTaskQueue(self.aws.sqs, {lane: urls[lane] for lane in LANES}, clock),
+            callbacks=SqsCallbackQueue(self.aws.sqs, urls[CALLBACKS], clock),
+            source=SqsMessageSource(self.aws.sqs, urls),
+            pass_time=lambda: time.sleep(0.05),
+        )
+
+    def blob_store(self) -> BlobStore:
+        return S3BlobStore(self.aws.s3, self.aws.a_bucket())
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The engine: one a session; what a test makes in it has names of its own."""
+    with running_engine(tmp_path_factory.mktemp("engine")) as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+def engine_aws(engine: Target) -> Iterator[Aws]:
+    aws = Aws(endpoint=engine.endpoint)
+    yield aws
+    aws.close()
+
+
+@pytest.fixture(scope="module")
+def moto_aws() -> Iterator[Aws]:
+    with mock_aws():
+        aws = Aws(endpoint=None)
+        yield aws
+        aws.close()
+
+
+@pytest.fixture(scope="module", params=["memory", "moto", pytest.param("engine", marks=pytest.mark.engine)])
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    match request.param:
+        case "moto":
+            # moto runs PartiQL without looking at its conditions, so there the store writes one by one.
+            return AwsAdapter(aws=request.getfixturevalue("moto_aws"), batches=False)
+        case "engine":
+            return AwsAdapter(aws=request.getfixturevalue("engine_aws"), batches=True)
+        case _:
+            return MemoryAdapter()
+
+
+@pytest.fixture(scope="module")
+def store(adapter: Adapter) -> TaskStore:
+    """A store that a module's tests share: each looks at tasks of its own."""
+    return adapter.task_store()
+
+
+@pytest.fixture
+def empty_store(adapter: Adapter) -> TaskStore:
+    """A store that one test has for itself."""
+    return adapter.task_store()
+
+
+@pytest.fixture
+def queues(adapter: Adapter) -> Queues:
+    return adapter.queues()
+
+
+@pytest.fixture(scope="module")
+def blobs(adapter: Adapter) -> BlobStore:
+    return adapter.blob_store()

@@ -1,0 +1,25 @@
+"""Waiting for a condition: no test sleeps for a time that somebody guessed."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+PATIENCE_SECONDS = 20.0
+"""Far longer than anything takes; only a test that fails waits so long."""
+
+
+def wait_for(
+    condition: Callable[[], _T | None],
+    *,
+    pause: Callable[[], None] = lambda: time.sleep(0.02),
+    seconds: float = PATIENCE_SECONDS,
+) -> _T:
+    """What ``condition`` gives as soon as that is true; ``pause`` lets time pass between two looks."""
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > until:
+            raise AssertionError(f"it did not come true within {seconds:g} s: {condition}")
+        pause()
+    return found
