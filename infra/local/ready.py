@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,17 +12,15 @@ if TYPE_CHECKING:
     from infra.local.terminal import Terminal
 
 
-def say_ready(terminal: Terminal, options: Options, target: Target, deployment: Deployment) -> None:
-    """Print the ready lines."""
+def say_ready(terminal: Terminal, options: Options, target: Target, deployment: Deployment, callback_url: str) -> None:
+    """Print the ready lines; ``callback_url`` is the run's own receiver."""
     url = f"http://127.0.0.1:{options.port}"
     say = terminal.say
     say(f"Tasklane is ready: {url} (documentation: {url}/docs)", "bold green")
     say("")
-    say("  Send a task and wait for it:")
-    say(
-        f"  curl -s {url}/v1/tasks -H 'Content-Type: application/json' "
-        """-d '{"type": "echo", "payload": {"message": "hello"}}'"""
-    )
+    task = json.dumps({"type": "FibonacciTask", "payload": {"n": 10}, "callback_url": callback_url})
+    say("  Send a task, see its callback arrive here, and read all about it:")
+    say(f"  curl -s {url}/v1/tasks -H 'Content-Type: application/json' -d '{task}'")
     say(f"  curl -s '{url}/v1/tasks/ID?wait=20'")
     say("")
     say(f"  Callbacks are signed with {options.webhook_secret}")

@@ -14,7 +14,7 @@ import boto3
 from watchfiles import watch
 
 from infra import template
-from infra.local import api, engine, logs, package, provision, ready, roles, target
+from infra.local import api, engine, logs, package, provision, ready, receiver, roles, target
 from infra.local.errors import LocalRunError
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def _start(options: Options, terminal: Terminal, stack: ExitStack) -> _Run:
         embedded.wait_until_ready()
     deployed = started.deploy(zipped)
     stack.enter_context(logs.following(place, logs.log_groups(place, deployed.function_names), terminal))
-    ready.say_ready(terminal, options, place, deployed)
+    callbacks = stack.enter_context(receiver.receiving(terminal, options.webhook_secret))
+    ready.say_ready(terminal, options, place, deployed, callbacks)
     return started
 
 

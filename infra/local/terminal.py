@@ -9,7 +9,15 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-COLOURS = {"api": "cyan", "worker": "green", "callbacks": "magenta", "sweeper": "yellow", "engine": "red"}
+COLOURS = {
+    "api": "cyan",
+    "worker": "green",
+    "callbacks": "magenta",
+    "sweeper": "yellow",
+    "cleaner": "yellow",
+    "receiver": "blue",
+    "engine": "red",
+}
 LEVELS = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red"}
 # What every line of the logger has and nobody reads on a laptop.
 BORING = frozenset(

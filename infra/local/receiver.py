@@ -1,0 +1,66 @@
+"""A receiver for callbacks: the run's own, so that the first callback can be watched without writing a server."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+from infra.local.engine import HOST
+from tasklane.signature import signed_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infra.local.terminal import Terminal
+
+MAX_BODY = 1024 * 1024
+PATH = "/callbacks"
+
+
+def signature_fits(secret: str, headers: dict[str, str], body: bytes) -> bool:
+    """Whether a callback was signed with ``secret``; ``headers`` in lower case."""
+    try:
+        ours = signed_headers([secret], headers["webhook-id"], int(headers["webhook-timestamp"]), body)
+    except (KeyError, ValueError):
+        return False
+    given = headers.get("webhook-signature", "").split()
+    return any(hmac.compare_digest(ours["webhook-signature"].encode(), one.encode()) for one in given)
+
+
+@contextmanager
+def receiving(terminal: Terminal, secret: str) -> Iterator[str]:
+    """Receive callbacks on a free port while the context lasts, and print them; gives the URL to send them to."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(min(int(self.headers.get("content-length") or 0), MAX_BODY))
+            fits = signature_fits(secret, {name.lower(): value for name, value in self.headers.items()}, body)
+            terminal.log("receiver", _describe(body) + (", signature verified" if fits else ", WRONG SIGNATURE"))
+            self.send_response(204 if fits else 401)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the terminal has a line already."""
+
+    server = ThreadingHTTPServer((HOST, 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="receiver", daemon=True).start()
+    try:
+        yield f"http://{HOST}:{server.server_address[1]}{PATH}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _describe(body: bytes) -> str:
+    try:
+        event = json.loads(body)
+        task = event["data"]
+        return f"{event['type']} {task['id']} result={json.dumps(task['result'])[:200]}"
+    except (ValueError, KeyError, TypeError):
+        return f"a body that is no callback of Tasklane ({len(body)} bytes)"
