@@ -124,6 +124,12 @@ def moto_aws() -> Iterator[Aws]:
         aws.close()
 
 
+@pytest.fixture(params=["moto_aws", pytest.param("engine_aws", marks=pytest.mark.engine)])
+def aws(request: pytest.FixtureRequest) -> Aws:
+    """For what only AWS has."""
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+
+
 @pytest.fixture(scope="module", params=["memory", "moto", pytest.param("engine", marks=pytest.mark.engine)])
 def adapter(request: pytest.FixtureRequest) -> Adapter:
     match request.param:

@@ -1,0 +1,151 @@
+"""What the queue ports promise: lanes by priority, delays, batches of any size, and a source that hands it all out."""
+
+import json
+
+from tasklane.adapters.sqs import SqsTaskQueue
+from tasklane.clock import SystemClock
+from tasklane.message import CallbackMessage, TaskMessage
+from tasklane.task import Status
+from tests.contract.conftest import LANES, Queues
+from tests.support.builders import a_completed_task, a_message, a_pending_callback, a_task
+from tests.support.engine import Aws
+
+CALLBACKS = 0
+
+
+def test_each_message_goes_down_the_lane_of_its_priority(queues: Queues) -> None:
+    messages = [a_message(a_task(priority=lane)) for lane in (3, 1, 5, 2, 4, 3)]
+
+    assert queues.lanes.send(messages) == [None] * 6
+
+    received = {lane: [TaskMessage.from_json(one.body) for one in queues.receive(lane)] for lane in LANES}
+    assert {lane: sorted(m.task_id for m in received[lane]) for lane in LANES} == {
+        lane: sorted(m.task_id for m in messages if m.priority == lane) for lane in LANES
+    }
+    assert queues.receive(CALLBACKS) == []
+
+
+def test_a_message_arrives_as_it_was_sent(queues: Queues) -> None:
+    now = queues.clock.now()
+    message = a_message(
+        a_task(type="Überweisung 🚀", tenant="tenant-a", status=Status.SCHEDULED, run=4, run_at=now, expires_at=now + 9)
+    )
+
+    queues.lanes.send([message])
+
+    (delivery,) = queues.receive(message.priority)
+    assert TaskMessage.from_json(delivery.body) == message
+    assert delivery.message_id
+
+
+def test_more_messages_than_one_request_takes_are_all_sent(queues: Queues) -> None:
+    messages = [a_message(a_task(priority=2 + n % 2)) for n in range(43)]
+
+    assert queues.lanes.send(messages) == [None] * 43
+
+    received = [TaskMessage.from_json(one.body) for lane in LANES for one in queues.receive(lane)]
+    assert sorted(message.task_id for message in received) == sorted(message.task_id for message in messages)
+
+
+def test_a_message_for_later_is_received_when_its_time_has_come(queues: Queues) -> None:
+    at_once = a_message(a_task(tenant="now"))
+    later = a_message(a_task(tenant="later", status=Status.SCHEDULED, run_at=queues.clock.now() + 1000))
+
+    assert queues.lanes.send([later, at_once]) == [None, None]
+
+    assert [TaskMessage.from_json(one.body) for one in queues.receive(at_once.priority)] == [at_once]
+    delivered = queues.wait_for(lambda: queues.receive(later.priority))
+    assert [TaskMessage.from_json(one.body) for one in delivered] == [later]
+    assert later.run_at is not None
+    assert queues.clock.now() >= later.run_at
+
+
+def test_a_callback_for_later_is_received_when_its_time_has_come(queues: Queues) -> None:
+    at_once = CallbackMessage.of(a_completed_task(callback=a_pending_callback(tries=3)))
+    later = CallbackMessage(task_id="later", number=1, send_at=queues.clock.now() + 1000)
+
+    assert queues.callbacks.send([later, at_once]) == [None, None]
+
+    assert [CallbackMessage.from_json(one.body) for one in queues.receive(CALLBACKS)] == [at_once]
+    delivered = queues.wait_for(lambda: queues.receive(CALLBACKS))
+    assert [CallbackMessage.from_json(one.body) for one in delivered] == [later]
+
+
+def test_more_callbacks_than_one_request_takes_are_all_sent(queues: Queues) -> None:
+    messages = [CallbackMessage(task_id=f"task-{n}", number=1) for n in range(21)]
+
+    assert queues.callbacks.send(messages) == [None] * 21
+    assert queues.callbacks.send(messages[:1]) == [None]
+
+    received = [CallbackMessage.from_json(one.body) for one in queues.receive(CALLBACKS)]
+    assert len(received) == 22
+    assert set(received) == set(messages)
+
+
+def test_nothing_to_send_is_no_request(queues: Queues) -> None:
+    assert queues.lanes.send([]) == []
+    assert queues.callbacks.send([]) == []
+
+
+def test_a_received_message_is_hidden_until_it_is_released(queues: Queues) -> None:
+    message = a_message()
+    queues.lanes.send([message])
+
+    (first,) = queues.source.receive(message.priority, 10, 0)
+    assert queues.source.receive(message.priority, 10, 0) == []
+
+    queues.source.release(message.priority, [first.handle], 0)
+    (second,) = queues.wait_for(lambda: queues.source.receive(message.priority, 10, 0))
+    assert second.body == first.body
+
+
+def test_a_released_message_may_have_to_wait(queues: Queues) -> None:
+    message = a_message()
+    queues.lanes.send([message])
+    (first,) = queues.source.receive(message.priority, 10, 0)
+
+    queues.source.release(message.priority, [first.handle], 1)
+
+    assert queues.source.receive(message.priority, 10, 0) == []
+    assert queues.wait_for(lambda: queues.source.receive(message.priority, 10, 0))[0].body == first.body
+
+
+def test_an_acknowledged_message_is_gone(queues: Queues) -> None:
+    message = a_message()
+    queues.lanes.send([message, a_message()])
+    deliveries = queues.wait_for(lambda: queues.source.receive(message.priority, 10, 0))
+
+    queues.source.acknowledge(message.priority, [one.handle for one in deliveries])
+
+    assert queues.receive(message.priority) == []
+
+
+def test_no_more_messages_are_received_than_asked_for(queues: Queues) -> None:
+    queues.lanes.send([a_message() for _ in range(15)])
+
+    assert len(queues.source.receive(3, 4, 0)) == 4
+    assert len(queues.source.receive(3, 10, 0)) == 10
+    assert len(queues.source.receive(3, 10, 0)) == 1
+
+
+def test_queues_that_are_there_answer(queues: Queues) -> None:
+    queues.lanes.check()
+    queues.callbacks.check()
+
+
+def test_the_tenant_travels_as_the_message_group_so_that_the_lane_is_fair(aws: Aws) -> None:
+    urls = {lane: aws.a_queue() for lane in LANES}
+    tenants = [f"tenant-{n}" for n in range(3)]
+    queue = SqsTaskQueue(aws.sqs, urls, SystemClock())
+
+    queue.send([a_message(a_task(tenant=tenant)) for tenant in tenants])
+    queue.send([a_message(a_task(tenant="alone", priority=1))])
+
+    def groups(url: str) -> dict[str, str]:
+        answer = aws.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId"]
+        )
+        return {json.loads(one["Body"])["tenant"]: one["Attributes"]["MessageGroupId"] for one in answer["Messages"]}
+
+    assert groups(urls[3]) == {tenant: tenant for tenant in tenants}
+    assert groups(urls[1]) == {"alone": "alone"}
