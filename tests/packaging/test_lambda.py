@@ -1,0 +1,67 @@
+"""The built package under the real runtime client: events as AWS sends them, roles as the template gives them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from standardwebhooks import Webhook
+
+from infra.local import options
+from tests.packaging.deployed import http_event, schedule_event, sqs_event
+from tests.packaging.receiver import receiving
+
+if TYPE_CHECKING:
+    from tests.packaging.deployed import Deployed
+
+
+def test_the_api_says_that_it_is_well(deployed: Deployed) -> None:
+    with deployed.function("api") as api:
+        answer = api.invoke(http_event("GET", "/health"))
+    assert answer["statusCode"] == 200
+    assert json.loads(answer["body"])["status"] == "ok"
+
+
+def test_a_task_passes_from_the_api_to_the_worker_and_back(deployed: Deployed) -> None:
+    # When it is posted through the API's function
+    with deployed.function("api") as api:
+        accepted = api.invoke(http_event("POST", "/v1/tasks", {"type": "FibonacciTask", "payload": {"n": 10}}))
+        task = json.loads(accepted["body"])
+        # Then it is accepted, stored, and sent down its lane
+        assert accepted["statusCode"] == 202, accepted
+        assert accepted["headers"]["location"] == f"/v1/tasks/{task['id']}"
+        assert deployed.item(task["id"])["status"] == {"S": "pending"}
+        message = deployed.receive(deployed.deployment.lane3_queue_url)
+
+        # When the worker's function gets it together with a message that nobody wrote
+        with deployed.function("worker") as worker:
+            answer = worker.invoke(sqs_event([message, "{not a message"]))
+        # Then only the poison comes again, and the task is completed for whoever reads it
+        assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+        assert deployed.item(task["id"])["status"] == {"S": "completed"}
+        read = json.loads(api.invoke(http_event("GET", f"/v1/tasks/{task['id']}"))["body"])
+        assert (read["status"], read["result"]) == ("completed", {"result": 55})
+
+
+def test_a_result_is_called_back_with_a_signature_that_verifies(deployed: Deployed) -> None:
+    with receiving() as receiver:
+        # Given a completed task that was posted with a callback
+        task = {"type": "echo", "payload": {"text": "hi"}, "callback_url": receiver.url}
+        with deployed.function("api") as api:
+            task_id = json.loads(api.invoke(http_event("POST", "/v1/tasks", task))["body"])["id"]
+        with deployed.function("worker") as worker:
+            worker.invoke(sqs_event([deployed.receive(deployed.deployment.lane3_queue_url)]))
+        # When the callback function gets its message
+        with deployed.function("callbacks") as callbacks:
+            answer = callbacks.invoke(sqs_event([deployed.receive(deployed.deployment.callback_queue_url)]))
+        # Then the receiver has it once, and can verify it
+        assert answer == {"batchItemFailures": []}
+        (request,) = receiver.requests
+        verified = Webhook(options.LOCAL_SECRET).verify(request.body, dict(request.headers))
+        assert verified["data"]["id"] == task_id
+
+
+def test_the_sweeper_sweeps(deployed: Deployed) -> None:
+    with deployed.function("sweeper") as sweeper:
+        answer = sweeper.invoke(schedule_event())
+    assert answer["seen"] == 0
