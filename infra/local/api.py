@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 MODULE = "infra.local.api_process"
 READY_SECONDS = 30.0
+STOP_SECONDS = 4.0  # a handler may be at a breakpoint
+POLL_LANES = "TASKLANE_LOCAL_POLL_LANES"
+"""Variable that has the API's process work on the lanes too."""
 
 
 class Api:
@@ -46,43 +49,54 @@ class Api:
             raise LocalRunError(
                 f"Port {port} is taken: end what listens there or choose another one (make run PORT={port + 1})."
             ) from exc
-        self._child = self._start()
+        self._next: Child | None = self._start()
+        self._serving: Child | None = None
 
     @property
     def url(self) -> str:
         """Base URL of the API."""
         return f"http://{HOST}:{self.port}"
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the process is gone: its code could not be imported, or it crashed."""
-        return self._child.has_ended
+    def prepare(self) -> None:
+        """Start importing the code as it is now, in another process; the one that serves goes on."""
+        if self._next:
+            self._next.stop(STOP_SECONDS)
+        self._next = self._start()
 
-    def replace(self) -> None:
-        """End the process and start another one with the code as it is now; requests wait for it."""
-        self._child.stop()
-        self._child = self._start()
+    def serve(self, environment: Mapping[str, str]) -> bool:
+        """Let the prepared process take over, with these variables; returns when it answers.
 
-    def serve(self, environment: Mapping[str, str]) -> None:
-        """Let the process serve, with these variables; returns when it answers, or when it ended."""
-        try:
-            self._child.tell(json.dumps(dict(environment)))
-        except BrokenPipeError:
-            return
+        False if its code cannot be imported (then what served before goes on) or does not start.
+        """
+        child = self._next or self._start()
+        self._next = None
+        if not child.wait_until_ready():
+            child.stop()
+            return False
+        if self._serving:
+            self._serving.stop(STOP_SECONDS)
+        self._serving = child
+        child.tell(json.dumps(dict(environment)))
+        return self._answers(child)
+
+    def close(self) -> None:
+        """End the processes and give the port back."""
+        for child in (self._next, self._serving):
+            if child:
+                child.stop(STOP_SECONDS)
+        self._socket.close()
+
+    def _answers(self, child: Child) -> bool:
         deadline = time.monotonic() + READY_SECONDS
-        while not self.has_ended and time.monotonic() < deadline:
+        while not child.has_ended and time.monotonic() < deadline:
             try:
                 urllib.request.urlopen(f"{self.url}/health", timeout=1).close()  # noqa: S310 - our own
             except urllib.error.HTTPError:
-                return
+                return True
             except OSError:
                 continue
-            return
-
-    def close(self) -> None:
-        """End the process and give the port back."""
-        self._child.stop()
-        self._socket.close()
+            return True
+        return False
 
     def _start(self) -> Child:
         fd = self._socket.fileno()

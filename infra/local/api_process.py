@@ -12,9 +12,16 @@ import os
 import signal
 import socket
 import sys
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from infra.local import lifeline
+from infra.local.api import POLL_LANES
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+POLL_SECONDS = 1  # a longer poll would hold up the end and the restart
 GRACE_SECONDS = 1  # for requests under way, such as a GET that waits for its task
 
 
@@ -27,6 +34,7 @@ def main() -> None:
 
     from api.app import create_app  # noqa: PLC0415 - from the folder that was given
 
+    lifeline.say_ready(lifeline_fd)
     environment = lifeline.read_line(lifeline_fd)
     if not environment:
         return
@@ -34,7 +42,22 @@ def main() -> None:
     os.environ.update(json.loads(environment))
     config = uvicorn.Config(create_app, factory=True, timeout_graceful_shutdown=GRACE_SECONDS)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the ready lines say what its own would
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=socket_fd)])
+    with _polling() if POLL_LANES in os.environ else nullcontext():
+        uvicorn.Server(config).run(sockets=[socket.socket(fileno=socket_fd)])
+
+
+@contextmanager
+def _polling() -> Iterator[None]:
+    """Work on the lanes in threads of this process, one batch at a time, so that breakpoint() has the terminal."""
+    from tasklane.bootstrap import function_services  # noqa: PLC0415 - reads the environment that just came
+    from worker.poller import make_poller  # noqa: PLC0415
+
+    poller = make_poller(function_services(), wait_seconds=POLL_SECONDS)
+    poller.start()
+    try:
+        yield
+    finally:
+        poller.stop()
 
 
 if __name__ == "__main__":

@@ -11,13 +11,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from infra.local.clients import Clients
     from infra.local.deployment import Deployment
-    from infra.local.target import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +25,7 @@ class Gap:
     what: str
     handled: str
     strip: Callable[[dict[str, Any], Mapping[str, str]], None] | None = None
-    fix: Callable[[Target, Deployment], None] | None = None
+    fix: Callable[[Clients, Deployment], None] | None = None
 
 
 def strip_all(template: dict[str, Any], parameters: Mapping[str, str]) -> None:
@@ -37,16 +35,16 @@ def strip_all(template: dict[str, Any], parameters: Mapping[str, str]) -> None:
             gap.strip(template, parameters)
 
 
-def fix_all(target: Target, deployment: Deployment) -> None:
+def fix_all(clients: Clients, deployment: Deployment) -> None:
     """Make up for what the engine deployed without effect; safe to repeat."""
     for gap in GAPS:
         if gap.fix:
-            gap.fix(target, deployment)
+            gap.fix(clients, deployment)
 
 
-def set_time_to_live(target: Target, deployment: Deployment) -> None:
+def set_time_to_live(clients: Clients, deployment: Deployment) -> None:
     """Switch on the expiry that the template names for both tables."""
-    dynamodb = boto3.client("dynamodb", **target.client_options)
+    dynamodb = clients.dynamodb
     for table in (deployment.tasks_table_name, deployment.control_table_name):
         status = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"].get("TimeToLiveStatus")
         if status not in ("ENABLED", "ENABLING"):
@@ -55,13 +53,12 @@ def set_time_to_live(target: Target, deployment: Deployment) -> None:
             )
 
 
-def add_default_route(target: Target, deployment: Deployment) -> None:
+def add_default_route(clients: Clients, deployment: Deployment) -> None:
     """Send every request of the HTTP API to the API function, signed as on AWS."""
-    gateway = boto3.client("apigatewayv2", **target.client_options)
+    gateway = clients.apigateway
     if gateway.get_routes(ApiId=deployment.http_api_id)["Items"]:
         return
-    functions = boto3.client("lambda", **target.client_options)
-    function = functions.get_function_configuration(FunctionName=deployment.api_function_name)
+    function = clients.functions.get_function_configuration(FunctionName=deployment.api_function_name)
     integration = gateway.create_integration(
         ApiId=deployment.http_api_id,
         IntegrationType="AWS_PROXY",
@@ -76,9 +73,8 @@ def add_default_route(target: Target, deployment: Deployment) -> None:
     )
 
 
-def allow_partiql(target: Target, deployment: Deployment) -> None:
+def allow_partiql(clients: Clients, deployment: Deployment) -> None:
     """Let the roles that may run PartiQL in the template make the request that carries it."""
-    iam = boto3.client("iam", **target.client_options)
     policy = json.dumps(
         {
             "Version": "2012-10-17",
@@ -92,7 +88,7 @@ def allow_partiql(target: Target, deployment: Deployment) -> None:
         }
     )
     for role in deployment.role_names:
-        iam.put_role_policy(RoleName=role, PolicyName="engine-partiql", PolicyDocument=policy)
+        clients.iam.put_role_policy(RoleName=role, PolicyName="engine-partiql", PolicyDocument=policy)
 
 
 def write_concurrency(template: dict[str, Any], parameters: Mapping[str, str]) -> None:
@@ -111,11 +107,10 @@ def write_concurrency(template: dict[str, Any], parameters: Mapping[str, str]) -
         worker["ReservedConcurrentExecutions"] = reserved
 
 
-def allow_recursive_loops(target: Target, deployment: Deployment) -> None:
+def allow_recursive_loops(clients: Clients, deployment: Deployment) -> None:
     """Let the functions that send to the queue they read from do so more than 16 times in a row."""
-    functions = boto3.client("lambda", **target.client_options)
     for name in (deployment.worker_function_name, deployment.callback_function_name):
-        functions.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")
+        clients.functions.put_function_recursion_config(FunctionName=name, RecursiveLoop="Allow")
 
 
 def strip_tls_only(template: dict[str, Any], _: Mapping[str, str]) -> None:

@@ -1,13 +1,15 @@
 """A child process that never outlives the run, however the run ends (even by kill -9).
 
-The parent holds one end of a pipe and never writes to it again after the start; when the parent is gone the operating
-system closes its end, and the child, which waits for that, ends itself.
+Parent and child hold the two ends of a socket pair. When the parent is gone the operating system closes its end, and
+the child, which waits for that, ends itself. Before that the pair carries one word of the child (it is ready) and one
+line of the parent (what the child needs to know).
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 8.0
 PIPE = subprocess.PIPE
+READY = b"."
 
 
 @dataclass(kw_only=True)
@@ -26,14 +29,20 @@ class Child:
     """A running Python module and the parent's end of its lifeline."""
 
     process: subprocess.Popen[str]
-    lifeline: IO[str]
+    lifeline: socket.socket
     own_group: bool
     _stopped: bool = field(default=False, init=False)
 
+    def wait_until_ready(self) -> bool:
+        """Wait for the child's word (`say_ready`); False if it ended before."""
+        try:
+            return self.lifeline.recv(len(READY)) == READY
+        except ConnectionError:
+            return False
+
     def tell(self, line: str) -> None:
         """Send the child the one line that it waits for (`read_line`)."""
-        self.lifeline.write(line + "\n")
-        self.lifeline.flush()
+        self.lifeline.sendall(line.encode() + b"\n")
 
     @property
     def has_ended(self) -> bool:
@@ -69,30 +78,40 @@ def start(
 
     own_group: keeps the terminal's Ctrl-C from it (it is stopped in order) and ends what it started along with it.
     """
-    read_end, write_end = os.pipe()
+    ours, theirs = socket.socketpair()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, str(read_end), *arguments],
+            [sys.executable, "-m", module, str(theirs.fileno()), *arguments],
             env=dict(environment),
             stdin=subprocess.DEVNULL if own_group else None,
             stdout=output,
             stderr=subprocess.STDOUT if output is not None else None,
-            pass_fds=[read_end, *keep_fds],
+            pass_fds=[theirs.fileno(), *keep_fds],
             start_new_session=own_group,
             text=True,
         )
     except BaseException:
-        os.close(write_end)
+        ours.close()
         raise
     finally:
-        os.close(read_end)
-    return Child(process=process, lifeline=os.fdopen(write_end, "w", encoding="utf-8"), own_group=own_group)
+        theirs.close()
+    return Child(process=process, lifeline=ours, own_group=own_group)
+
+
+def say_ready(lifeline: int) -> None:
+    """In the child: say that it can go on as soon as the parent's line comes."""
+    os.write(lifeline, READY)
 
 
 def read_line(lifeline: int) -> str:
     """In the child: wait for the parent's line; empty if the parent is gone."""
-    with os.fdopen(lifeline, encoding="utf-8", closefd=False) as stream:
-        return stream.readline()
+    received = b""
+    while not received.endswith(b"\n"):
+        part = os.read(lifeline, 65536)
+        if not part:
+            return ""
+        received += part
+    return received.decode()
 
 
 def end_with_parent(lifeline: int, clean_up: Callable[[], None] = lambda: None) -> None:

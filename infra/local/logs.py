@@ -8,7 +8,6 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef
 
-    from infra.local.target import Target
+    from infra.local.clients import Clients
     from infra.local.terminal import Terminal
 
 PAUSE_SECONDS = 0.5
@@ -59,14 +58,13 @@ class Follower:
 
 
 @contextmanager
-def following(target: Target, groups: Mapping[str, str], terminal: Terminal) -> Iterator[None]:
+def following(clients: Clients, groups: Mapping[str, str], terminal: Terminal) -> Iterator[None]:
     """Print the log groups' lines while the context lasts, and what is left of them at its end.
 
     groups: the log group of each function by the function's word.
     """
-    logs = boto3.client("logs", **target.client_options)
     now = int(time.time() * 1000)
-    followers = {source: Follower(logs, group, now) for source, group in groups.items()}
+    followers = {source: Follower(clients.logs, group, now) for source, group in groups.items()}
     stop = threading.Event()
 
     def print_new() -> None:
@@ -93,13 +91,12 @@ def following(target: Target, groups: Mapping[str, str], terminal: Terminal) -> 
         thread.join(5)
 
 
-def log_groups(target: Target, functions: Mapping[str, str]) -> dict[str, str]:
+def log_groups(clients: Clients, functions: Mapping[str, str]) -> dict[str, str]:
     """Find each function's log group.
 
     functions: the function's name by its word.
     """
-    client = boto3.client("lambda", **target.client_options)
     return {
-        word: client.get_function_configuration(FunctionName=name)["LoggingConfig"]["LogGroup"]
+        word: clients.functions.get_function_configuration(FunctionName=name)["LoggingConfig"]["LogGroup"]
         for word, name in functions.items()
     }

@@ -6,7 +6,6 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import ClientError
 
 from infra import template as templates
@@ -19,57 +18,74 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
+    from infra.local.clients import Clients
     from infra.local.deployment import Deployment
     from infra.local.package import Package
-    from infra.local.target import Target
 
 STACK = "tasklane-local"
 CODE_BUCKET = "tasklane-local-code"
 DEPLOY_SECONDS = 120.0
 POLL_SECONDS = 0.03
 
+Template = tuple[dict[str, Any], dict[str, str]]
+"""A template that the engine can deploy, and its parameters."""
 
-def deploy(target: Target, package: Package, *, webhook_secret: str) -> Deployment:
+
+def read_template() -> Template:
+    """Read template.yaml and the local run's parameters, without what the engine cannot deploy."""
+    template, parameters = templates.load(), templates.parameters()
+    gaps.strip_all(template, parameters)
+    return template, parameters
+
+
+def deploy(
+    clients: Clients,
+    package: Package,
+    *,
+    webhook_secret: str,
+    template: Template | None = None,
+) -> Deployment:
     """Create the stack, or update it to this code and template; returns its names when everything works.
 
-    webhook_secret: signs the callbacks (whsec_…). Raises LocalRunError with CloudFormation's reasons.
+    webhook_secret: signs the callbacks (whsec_…). template: what `read_template` gave, None reads it now.
+    Raises LocalRunError with CloudFormation's reasons.
     """
-    parameters = templates.parameters()
-    _put_code(target, package)
-    _put_secret(target, parameters["WebhookSecretsParameterName"], webhook_secret)
-    template = templates.with_code(templates.load(), f"s3://{CODE_BUCKET}/{package.key}")
-    gaps.strip_all(template, parameters)
-    outputs = _create_or_update(target, template, parameters)
-    deployed = deployment.from_outputs(outputs)
-    gaps.fix_all(target, deployed)
+    body, parameters = template or read_template()
+    _put_code(clients, package)
+    clients.ssm.put_parameter(
+        Name=parameters["WebhookSecretsParameterName"], Value=webhook_secret, Type="SecureString", Overwrite=True
+    )
+    body = templates.with_code(body, f"s3://{CODE_BUCKET}/{package.key}")
+    deployed = deployment.from_outputs(_create_or_update(clients.cloudformation, body, parameters))
+    gaps.fix_all(clients, deployed)
     return deployed
 
 
-def set_lanes(target: Target, deployed: Deployment, *, enabled: bool) -> None:
-    """Let the engine's own worker function read the lanes, or leave them to the poller."""
-    functions = boto3.client("lambda", **target.client_options)
-    mappings = functions.list_event_source_mappings(FunctionName=deployed.worker_function_name)
+def set_lanes(clients: Clients, deployed: Deployment, *, enabled: bool) -> None:
+    """Let the deployed worker function read the lanes, or leave them to the poller."""
+    mappings = clients.functions.list_event_source_mappings(FunctionName=deployed.worker_function_name)
     for mapping in mappings["EventSourceMappings"]:
         if (mapping["State"] in ("Enabled", "Enabling")) != enabled:
-            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
+            clients.functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
 
 
-def _put_code(target: Target, package: Package) -> None:
-    s3 = boto3.client("s3", **target.client_options)
+def warm_up(clients: Clients, deployed: Deployment) -> None:
+    """Have worker and callback function imported before the first task comes; returns at once."""
+    for name in (deployed.worker_function_name, deployed.callback_function_name):
+        clients.functions.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"Records": []}')
+
+
+def _put_code(clients: Clients, package: Package) -> None:
     try:
-        s3.head_object(Bucket=CODE_BUCKET, Key=package.key)
+        clients.s3.head_object(Bucket=CODE_BUCKET, Key=package.key)
     except ClientError:
-        s3.create_bucket(Bucket=CODE_BUCKET)
-        s3.put_object(Bucket=CODE_BUCKET, Key=package.key, Body=package.content)
+        clients.s3.create_bucket(Bucket=CODE_BUCKET)
+        clients.s3.put_object(Bucket=CODE_BUCKET, Key=package.key, Body=package.content)
 
 
-def _put_secret(target: Target, name: str, value: str) -> None:
-    ssm = boto3.client("ssm", **target.client_options)
-    ssm.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
-
-
-def _create_or_update(target: Target, template: dict[str, Any], parameters: Mapping[str, str]) -> dict[str, str]:
-    cloudformation = boto3.client("cloudformation", **target.client_options)
+def _create_or_update(
+    cloudformation: CloudFormationClient, template: dict[str, Any], parameters: Mapping[str, str]
+) -> dict[str, str]:
     change = cloudformation.update_stack if _stack(cloudformation) else cloudformation.create_stack
     try:
         change(
@@ -81,6 +97,7 @@ def _create_or_update(target: Target, template: dict[str, Any], parameters: Mapp
     except ClientError as exc:
         if "No updates are to be performed" not in str(exc):
             raise LocalRunError(f"The engine refused template.yaml: {exc}") from exc
+        return _outputs(_stack(cloudformation))
     return _wait(cloudformation)
 
 
@@ -90,11 +107,16 @@ def _wait(cloudformation: CloudFormationClient) -> dict[str, str]:
         stack = _stack(cloudformation)
         status = stack["StackStatus"] if stack else ""
         if stack and status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+            return _outputs(stack)
         if status.endswith(("FAILED", "ROLLBACK_COMPLETE")):
             raise LocalRunError(f"template.yaml did not deploy ({status}):\n{_reasons(cloudformation)}")
         time.sleep(POLL_SECONDS)
     raise LocalRunError(f"template.yaml did not deploy within {DEPLOY_SECONDS:.0f} s:\n{_reasons(cloudformation)}")
+
+
+def _outputs(stack: StackTypeDef | None) -> dict[str, str]:
+    outputs = stack.get("Outputs", []) if stack else []
+    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
 
 def _stack(cloudformation: CloudFormationClient) -> StackTypeDef | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import boto3
-
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_iam import IAMClient
 
+    from infra.local.clients import Clients
     from infra.local.deployment import Deployment
     from infra.local.target import Target
 
@@ -19,12 +18,12 @@ WORKER_POLICY = "debug-worker"
 PROFILE = "tasklane-api"
 
 
-def open_api_role(target: Target, deployment: Deployment, *, as_worker: bool) -> None:
+def open_api_role(clients: Clients, deployment: Deployment, *, as_worker: bool) -> None:
     """Let the account assume the API function's role.
 
     as_worker: the role may also do what the worker's may, because the worker then runs in the API's process.
     """
-    iam = boto3.client("iam", **target.client_options)
+    iam = clients.iam
     role = _name(deployment.api_function_role_arn)
     account = deployment.api_function_role_arn.split(":")[4]
     trust = {

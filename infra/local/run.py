@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
 from watchfiles import watch
 
-from infra import template
-from infra.local import api, engine, logs, package, provision, ready, receiver, roles, target
+from infra.local import api, clients, engine, logs, package, provision, ready, receiver, roles, target
 from infra.local.errors import LocalRunError
+from infra.template import TEMPLATE
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from infra.local.api import Api
+    from infra.local.clients import Clients
     from infra.local.deployment import Deployment
     from infra.local.engine import Engine
     from infra.local.options import Options
@@ -52,15 +52,32 @@ def _start(options: Options, terminal: Terminal, stack: ExitStack) -> _Run:
     served = stack.enter_context(
         api.serving(port=options.port, functions=options.functions, terminal=terminal, debug=options.debug)
     )
-    started = _Run(options=options, terminal=terminal, scratch=scratch, target=place, engine=embedded, api=served)
-    zipped = package.build(options.functions)
+    # Engine and API are busy starting: what needs neither of them is done meanwhile.
+    started = _Run(
+        options=options,
+        terminal=terminal,
+        scratch=scratch,
+        target=place,
+        clients=clients.connect(place),
+        engine=embedded,
+        api=served,
+    )
+    zipped, template = _package(options), provision.read_template()
     if embedded:
         embedded.wait_until_ready()
-    deployed = started.deploy(zipped)
-    stack.enter_context(logs.following(place, logs.log_groups(place, deployed.function_names), terminal))
+    deployed = started.deploy(zipped, template)
+    groups = logs.log_groups(started.clients, deployed.function_names)
+    stack.enter_context(logs.following(started.clients, groups, terminal))
     callbacks = stack.enter_context(receiver.receiving(terminal, options.webhook_secret))
     ready.say_ready(terminal, options, place, deployed, callbacks)
     return started
+
+
+def _package(options: Options) -> package.Package:
+    try:
+        return package.build(options.functions)
+    except SyntaxError as exc:
+        raise LocalRunError(f"{exc.filename}:{exc.lineno}: {exc.msg}; mend it.") from exc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,26 +86,30 @@ class _Run:
     terminal: Terminal
     scratch: Path
     target: Target
+    clients: Clients
     engine: Engine | None
     api: Api
 
-    def deploy(self, zipped: package.Package) -> Deployment:
+    def deploy(self, zipped: package.Package, template: provision.Template | None = None) -> Deployment:
         """Deploy template and code, and let the API serve under its function's role and variables."""
         debug = self.options.debug
-        deployed = provision.deploy(self.target, zipped, webhook_secret=self.options.webhook_secret)
-        provision.set_lanes(self.target, deployed, enabled=not debug)
-        roles.open_api_role(self.target, deployed, as_worker=debug)
-        function = boto3.client("lambda", **self.target.client_options).get_function_configuration(
-            FunctionName=deployed.api_function_name
+        deployed = provision.deploy(self.clients, zipped, webhook_secret=self.options.webhook_secret, template=template)
+        provision.set_lanes(self.clients, deployed, enabled=not debug)
+        provision.warm_up(self.clients, deployed)
+        roles.open_api_role(self.clients, deployed, as_worker=debug)
+        function = self.clients.functions.get_function_configuration(FunctionName=deployed.api_function_name)
+        serves = self.api.serve(
+            function["Environment"]["Variables"]
+            | roles.write_profile(self.target, deployed, self.scratch)
+            | ({api.POLL_LANES: "true"} if debug else {})
         )
-        self.api.serve(function["Environment"]["Variables"] | roles.write_profile(self.target, deployed, self.scratch))
-        if self.api.has_ended:
-            self.terminal.say("The API did not start; mend the code and save it, and it starts again.", "bold red")
+        if not serves:
+            self.terminal.say("The API did not start with this code; mend it and save it.", "bold red")
         return deployed
 
     def follow_edits(self) -> None:
         """Redeploy whenever a file of the functions or the template is saved."""
-        watched = (self.options.functions, template.TEMPLATE)
+        watched = (self.options.functions, TEMPLATE)
         for changes in watch(*watched, step=SETTLE_MS, rust_timeout=CHECK_MS, yield_on_timeout=True):
             if changes:
                 self.redeploy([Path(path) for _, path in changes])
@@ -100,11 +121,9 @@ class _Run:
         started = time.monotonic()
         names = ", ".join(sorted({path.name for path in edited}))
         try:
-            zipped = package.build(self.options.functions)
-            self.api.replace()
+            zipped = _package(self.options)
+            self.api.prepare()
             self.deploy(zipped)
-        except SyntaxError as exc:
-            self.terminal.say(f"{exc.filename}:{exc.lineno}: {exc.msg}; not deployed.", "bold red")
         except LocalRunError as exc:
             self.terminal.say(f"{exc}\nNot deployed.", "bold red")
         else:

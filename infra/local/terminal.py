@@ -24,7 +24,7 @@ BORING = frozenset(
     {
         "level", "location", "message", "timestamp", "service", "cold_start", "function_name", "function_memory_size",
         "function_arn", "function_request_id", "xray_trace_id", "exception", "exception_name", "stack_trace",
-        "sampling_rate", "stage",
+        "sampling_rate", "request_id", "stage",
     }
 )  # fmt: skip
 PLATFORM = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
