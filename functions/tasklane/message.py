@@ -119,12 +119,22 @@ _Message = TypeVar("_Message", TaskMessage, CallbackMessage)
 
 
 def _from_json(cls: type[_Message], body: str) -> _Message:
+    fields: Any
     try:
-        fields: Any = json.loads(body)
+        fields = json.loads(body)
         message = cls(**fields)
     except (ValueError, TypeError, RecursionError) as exc:
         raise InvalidMessage(f"not a {cls.__name__}: {exc}") from exc
     for name, value in fields.items():
         if type(value) is not _FIELD_TYPES.get(name, int):
             raise InvalidMessage(f"{name} of a {cls.__name__} has the wrong type")
+        if not _fits_a_table(value) or (name, value) == ("task_id", ""):
+            raise InvalidMessage(f"{name} of a {cls.__name__} is nothing that a table keeps")
     return message
+
+
+def _fits_a_table(value: Any) -> bool:
+    """False for what a table refuses: such a message would fail the requests that it shares with its batch."""
+    if isinstance(value, int):
+        return 0 <= value < 1 << 53
+    return not any("\ud800" <= character <= "\udfff" for character in value)
