@@ -4,7 +4,6 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -43,7 +42,7 @@ def _key(secret: str) -> bytes:
         raise ConfigurationError("a signing secret starts with whsec_ and goes on in base64")
     try:
         key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    except binascii.Error as exc:
+    except ValueError as exc:  # not ASCII, or no base64
         raise ConfigurationError("a signing secret starts with whsec_ and goes on in base64") from exc
     if len(key) < 24:  # the specification asks for 24 to 64 bytes
         raise ConfigurationError("a signing secret has at least 24 bytes (32 characters of base64)")
