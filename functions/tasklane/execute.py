@@ -60,6 +60,13 @@ class BatchReport:
     refused: int = 0
     outcomes: tuple[Outcome, ...] = ()
 
+    def __add__(self, other: "BatchReport") -> "BatchReport":
+        return BatchReport(
+            unhandled=self.unhandled | other.unhandled,
+            refused=self.refused + other.refused,
+            outcomes=self.outcomes + other.outcomes,
+        )
+
 
 @dataclass(kw_only=True, slots=True)
 class _Run:
@@ -103,10 +110,25 @@ class Execute:
     def __call__(self, messages: Sequence[TaskMessage], remaining: Callable[[], float]) -> BatchReport:
         """Run the tasks that ``messages`` announce; ``remaining`` tells the seconds this process still has.
 
+        A task whose last worker was lost may have brought it down: it runs alone, when the outcomes of all others are
+        written and the rest not yet claimed, so that it cannot use up the attempts of its neighbours.
+
         Never raises for one task's sake. A refused claim is a doubled message and counts as handled.
         """
+        together = [i for i, message in enumerate(messages) if not message.lost]
+        report = self._run(messages, together, remaining)
+        for i in (i for i, message in enumerate(messages) if message.lost):
+            if report.outcomes and remaining() < messages[i].timeout_seconds + REPORT_RESERVE_SECONDS:
+                self._queue.send([messages[i]])  # it would be cut short here; another process has the time
+            else:
+                report += self._run(messages, [i], remaining)
+        return report
+
+    def _run(
+        self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float]
+    ) -> BatchReport:
         now = self._clock.now()
-        positions = self._startable(messages, now)
+        positions = self._startable(messages, positions, now)
         answers = self._store.claim([self._claim(messages[i], now) for i in positions]) if positions else []
         unhandled = {i for i, answer in zip(positions, answers, strict=True) if isinstance(answer, Unavailable)}
         tasks = [answer for answer in answers if isinstance(answer, Task)]
@@ -122,16 +144,17 @@ class Execute:
 
     # -- before the handler -------------------------------------------------------------------------------------------
 
-    def _startable(self, messages: Sequence[TaskMessage], now: int) -> list[int]:
-        expired = [m for m in messages if m.expires_at is not None and m.expires_at <= now]
-        early = [m for m in messages if m not in expired and (m.run_at or 0) > now + EARLY_TOLERANCE_MS]
+    def _startable(self, messages: Sequence[TaskMessage], positions: Sequence[int], now: int) -> list[int]:
+        wanted = [messages[i] for i in positions]
+        expired = [m for m in wanted if m.expires_at is not None and m.expires_at <= now]
+        early = [m for m in wanted if m not in expired and (m.run_at or 0) > now + EARLY_TOLERANCE_MS]
         if expired:
             self._expire([m.task_id for m in expired], now)
         if early:
             self._queue.send(early)
         aside = [*expired, *early]
         # A task announced twice in one batch is claimed once: the later run is the one that may begin.
-        latest = {m.task_id: m for m in sorted(messages, key=lambda m: m.run) if m not in aside}
+        latest = {m.task_id: m for m in sorted(wanted, key=lambda m: m.run) if m not in aside}
         return [messages.index(message) for message in latest.values()]
 
     def _expire(self, task_ids: Sequence[str], now: int) -> None:

@@ -8,6 +8,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
+from tasklane.errors import AttemptLost
 from tasklane.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, Status, Task
 
 MAX_DELAY_SECONDS: Final = 900
@@ -35,6 +36,8 @@ class TaskMessage:
     due_at: int
     run_at: int | None = None
     expires_at: int | None = None
+    lost: int | None = None
+    """1 where the worker of the last attempt was lost: the task may have brought it down, so it runs alone."""
 
     @classmethod
     def of(cls, task: Task) -> "TaskMessage":
@@ -50,6 +53,7 @@ class TaskMessage:
             due_at=task.due_at or 0,
             run_at=task.run_at,
             expires_at=task.expires_at,
+            lost=1 if task.attempts and task.attempts[-1].error.type == AttemptLost.__name__ else None,
         )
 
     def delay_seconds(self, now: int) -> int:
