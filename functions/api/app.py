@@ -1,0 +1,47 @@
+"""The application: ``create_app`` is what uvicorn (as a factory) and the Lambda entry point call."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from api import openapi
+from api.edge import Edge
+from api.problems import add_handlers
+from api.routes import documents, health, task_types, tasks
+from tasklane import __version__
+from tasklane.bootstrap import Services
+
+
+def create_app(services: Services | None = None) -> FastAPI:
+    """The API over ``services``; without them, over what the environment names."""
+    app = openapi.Api(
+        title="Tasklane",
+        version=__version__,
+        summary="A task API on API Gateway, Lambda, SQS and DynamoDB.",
+        description=openapi.DESCRIPTION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_tags=openapi.TAGS,
+        redirect_slashes=False,  # a redirected POST loses its body in many clients
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.services = services or Services()
+    app.add_middleware(Edge)
+    add_handlers(app)
+    for router in (tasks.router, documents.router, task_types.router, health.router):
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Under a server, build everything before the first request.
+
+    Clients are slow to make, and two threads must not make one at once. A Lambda has no lifespan: its first request
+    builds them, alone.
+    """
+    services: Services = app.state.services
+    await run_in_threadpool(lambda: (services.submit, services.read))
+    yield

@@ -1,0 +1,53 @@
+"""The outermost layer: correlation ids, HEAD, and a problem document for what nobody foresaw."""
+
+import logging
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import correlation
+from api.problems import internal_error
+
+logger = logging.getLogger("tasklane.api")
+
+HEADER: Final = correlation.HEADER.lower().encode()
+
+
+class Edge:
+    """ASGI middleware around everything that can answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request; no exception leaves before an answer has."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+        head = scope["method"] == "HEAD"
+        header = (HEADER, correlation.begin(scope).id.encode())
+
+        async def send_on(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message = {**message, "headers": [*message["headers"], header]}
+            elif head:
+                message = {**message, "body": b""}
+            await send(message)
+
+        try:
+            # What answers GET answers HEAD (RFC 9110, section 9.3.2); the OpenAPI document need not list both.
+            await self._app({**scope, "method": "GET"} if head else scope, receive, send_on)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
+        except Exception:
+            logger.exception(
+                "A request ended in an error that nobody foresaw.",
+                extra={"action": "unforeseen", "method": scope["method"], "path": scope["path"]},
+            )
+            if started:
+                raise
+            await internal_error(Request(scope))(scope, receive, send_on)

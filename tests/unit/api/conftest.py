@@ -1,0 +1,156 @@
+"""The API over the memory adapters, in process."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.app import create_app
+from tasklane.adapters.memory import (
+    ManualClock,
+    MemoryBlobStore,
+    MemoryCallbackQueue,
+    MemoryHttp,
+    MemoryQueues,
+    MemoryTaskQueue,
+    MemoryTaskStore,
+)
+from tasklane.bootstrap import Services
+from tasklane.message import TaskMessage
+from tasklane.registry import Registry
+from tasklane.retry import RetryPolicy
+from tasklane.settings import Settings
+
+SETTINGS = Settings(
+    stage="test",
+    tasks_table="tasks",
+    bucket="documents",
+    lane_urls={lane: f"lane-{lane}" for lane in range(1, 6)},
+    callback_queue_url="callbacks",
+)
+
+
+class AnyPayload(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class CountPayload(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    n: int = Field(ge=0, le=100)
+
+
+def a_registry() -> Registry:
+    registry = Registry()
+
+    @registry.task("echo")
+    def echo(payload: AnyPayload) -> dict[str, Any]:
+        """Give it back."""
+        return payload.model_dump()
+
+    @registry.task("count", priority=2, timeout_seconds=30, retry=RetryPolicy(max_attempts=5))
+    def count(payload: CountPayload) -> int:
+        """Count."""
+        return payload.n
+
+    registry.declare_external("resize")
+    return registry
+
+
+class Client:
+    """Calls the application on an event loop in another thread, so that requests of several threads overlap."""
+
+    def __init__(self, application: Any, portal: BlockingPortal) -> None:
+        transport = httpx.ASGITransport(application)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://tasklane.test")
+        self._portal = portal
+
+    def request(self, method: str, url: str, **options: Any) -> httpx.Response:
+        return self._portal.call(lambda: self._http.request(method, url, **options))
+
+    def get(self, url: str, **options: Any) -> httpx.Response:
+        return self.request("GET", url, **options)
+
+    def post(self, url: str, **options: Any) -> httpx.Response:
+        return self.request("POST", url, **options)
+
+
+@dataclass(kw_only=True)
+class Installation:
+    """The API and what a worker beside it needs."""
+
+    services: Services
+    clock: ManualClock
+    store: MemoryTaskStore
+    queues: MemoryQueues
+    blobs: MemoryBlobStore
+    client: Client
+
+    def submit(self, body: Any = None, **headers: str) -> httpx.Response:
+        """POST a task; header names with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.post("/v1/tasks", json={"type": "echo"} if body is None else body, headers=named)
+
+    def post(self, content: str | bytes, **headers: str) -> httpx.Response:
+        """POST these very bytes."""
+        return self.client.post(
+            "/v1/tasks", content=content, headers={"content-type": "application/json"} | dict(headers)
+        )
+
+    def submitted(self, **body: Any) -> str:
+        """The id of a new task."""
+        response = self.submit({"type": "echo"} | body)
+        assert response.status_code == 202, response.text
+        return str(response.json()["id"])
+
+    def work(self) -> None:
+        """Let a worker run what is in the lanes."""
+        for lane in range(5, 0, -1):
+            deliveries = self.queues.receive(lane, 10, 0)
+            if deliveries:
+                self.services.execute([TaskMessage.from_json(one.body) for one in deliveries], lambda: 60.0)
+
+
+@contextmanager
+def an_installation(**ports: Any) -> Iterator[Installation]:
+    """A running installation; ``ports`` replace those in memory."""
+    clock = ManualClock()
+    queues = MemoryQueues(clock)
+    store, blobs = MemoryTaskStore(), MemoryBlobStore()
+    given: dict[str, Any] = {
+        "store": store,
+        "queue": MemoryTaskQueue(queues, clock),
+        "callback_queue": MemoryCallbackQueue(queues, clock),
+        "blobs": blobs,
+        "clock": clock,
+        "http": MemoryHttp(),
+    }
+    services = Services(SETTINGS, registry=a_registry(), **(given | ports))
+    with start_blocking_portal() as portal:
+        client = Client(create_app(services), portal)
+        yield Installation(services=services, clock=clock, store=store, queues=queues, blobs=blobs, client=client)
+
+
+@pytest.fixture
+def api() -> Iterator[Installation]:
+    with an_installation() as installation:
+        yield installation
+
+
+def the_problem(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
+    """The problem document, checked for what every one has."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = json.loads(response.content)
+    assert document["type"] == f"urn:tasklane:problem:{kind}"
+    assert document["status"] == status
+    assert document["title"]
+    assert document["detail"]
+    assert document["correlation_id"] == response.headers["x-correlation-id"]
+    return document

@@ -1,0 +1,144 @@
+"""Task types, health, the OpenAPI document, docs/errors.md."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.problems import KINDS
+from api.schemas import TaskTypesView, TaskView
+from tasklane.adapters.memory import MemoryTaskStore
+from tasklane.errors import Unavailable
+from tests.unit.api.conftest import Installation, an_installation, the_problem
+
+ERRORS_PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
+
+
+def test_task_types_are_listed_by_name_with_their_defaults_and_schemas(api: Installation) -> None:
+    response = api.client.get("/v1/task-types")
+
+    types = TaskTypesView.model_validate_json(response.content).task_types
+    assert [one.name for one in types] == ["count", "echo", "resize"]
+    count = types[0]
+    assert (count.description, count.external, count.priority, count.timeout_seconds) == ("Count.", False, 2, 30)
+    assert count.retry.max_attempts == 5
+    assert count.payload_schema is not None
+    assert count.payload_schema["properties"]["n"]["maximum"] == 100
+    assert count.result_schema == {"type": "integer"}
+    assert types[2].external
+
+
+def test_one_task_type_can_be_seen(api: Installation) -> None:
+    assert api.client.get("/v1/task-types/count").json() == api.client.get("/v1/task-types").json()["task_types"][0]
+
+
+@pytest.mark.parametrize("name", ["nope", "a/b", "%00", "x" * 5000, ""])
+def test_an_unknown_task_type_is_a_problem(api: Installation, name: str) -> None:
+    the_problem(api.client.get(f"/v1/task-types/{name}"), 404, "task-type-not-found")
+
+
+def test_a_type_without_schema_does_not_hide_the_others(api: Installation) -> None:
+    api.services.registry.declare_external("odd", result_type=object())
+
+    types = {one["name"]: one for one in api.client.get("/v1/task-types").json()["task_types"]}
+
+    assert types["odd"]["result_schema"] is None
+    assert "count" in types
+
+
+def test_a_type_declared_later_is_listed(api: Installation) -> None:
+    api.client.get("/v1/task-types")
+    api.services.registry.declare_external("later")
+
+    assert api.client.get("/v1/task-types/later").json()["external"] is True
+
+
+def test_health_is_ok_while_the_api_answers(api: Installation) -> None:
+    response = api.client.get("/health")
+
+    assert response.json() == {"status": "ok", "version": "0.1.0", "stage": "test"}
+
+
+def test_deep_health_checks_table_and_queues(api: Installation) -> None:
+    health = api.client.get("/health", params={"deep": "true"}).json()
+
+    assert health["status"] == "ok"
+    assert health["checks"] == {"table": "ok", "lanes": "ok", "callback_queue": "ok"}
+
+
+class SilentStore(MemoryTaskStore):
+    def check(self) -> None:
+        raise Unavailable("arn:aws:dynamodb:eu-west-1:123456789012:table/secret does not answer")
+
+
+def test_deep_health_names_what_does_not_answer_and_no_more() -> None:
+    with an_installation(store=SilentStore()) as api:
+        response = api.client.get("/health", params={"deep": "true"})
+
+        problem = the_problem(response, 503, "unavailable")
+        assert problem["checks"] == {"table": "unavailable", "lanes": "ok", "callback_queue": "ok"}
+        assert "secret" not in response.text
+        assert api.client.get("/health").status_code == 200
+
+
+def test_the_index_tells_where_to_go(api: Installation) -> None:
+    index = api.client.get("/").json()
+
+    for path in (index["docs"], index["openapi"], index["health"]):
+        assert api.client.get(path).status_code == 200
+
+
+def the_document(api: Installation) -> dict[str, Any]:
+    document: dict[str, Any] = api.client.get("/openapi.json").json()
+    return document
+
+
+def test_the_openapi_document_describes_every_route(api: Installation) -> None:
+    document = the_document(api)
+
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {
+        "/v1/tasks",
+        "/v1/tasks/{task_id}",
+        "/v1/tasks/{task_id}/payload",
+        "/v1/tasks/{task_id}/result",
+        "/v1/task-types",
+        "/v1/task-types/{name}",
+        "/health",
+    }
+    for path in document["paths"].values():
+        for operation in path.values():
+            assert operation["summary"]
+            assert operation["tags"]
+            default = operation["responses"]["default"]
+            assert default["content"]["application/problem+json"]["schema"]["$ref"].endswith("/Problem")
+            assert "HTTPValidationError" not in str(operation)
+
+
+def test_the_openapi_document_shows_bodies_answers_and_problems(api: Installation) -> None:
+    document = the_document(api)
+
+    post = document["paths"]["/v1/tasks"]["post"]
+    assert {"200", "202", "400", "413", "415", "422", "503", "default"} == set(post["responses"])
+    assert "idempotency-conflict" in str(post["responses"]["422"])
+    assert set(document["components"]["schemas"]["TaskView"]["properties"]) == set(TaskView.model_fields)
+    request = document["components"]["schemas"]["TaskRequest"]
+    assert request["properties"]["type"]["examples"] == ["FibonacciTask"]
+    assert request["additionalProperties"] is False
+    assert all(name.split("/")[-1] in document["components"]["schemas"] for name in references(document, "schemas"))
+
+
+def references(part: Any, kind: str) -> set[str]:
+    """Every ``$ref`` to a component of this kind."""
+    if isinstance(part, dict):
+        own = {part["$ref"]} if f"/{kind}/" in str(part.get("$ref", "")) else set()
+        return own.union(*(references(one, kind) for one in part.values()))
+    return set().union(*(references(one, kind) for one in part)) if isinstance(part, list) else set()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_problem_is_documented(kind: Any) -> None:
+    page = ERRORS_PAGE.read_text(encoding="utf-8")
+
+    assert f"`{kind.uri}`" in page
+    assert f"{kind.status}" in page
