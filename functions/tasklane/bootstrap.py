@@ -3,6 +3,7 @@
 Every part is made when it is first asked for, so that a function pays only for what it uses.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 3
 READ_SECONDS: Final = 10
 """Longer than any request here takes; the SDK's minute would outlast a lease's margin."""
+_making_a_client = threading.Lock()
+"""boto3's session is not safe for two threads that make clients
+(https://boto3.amazonaws.com/v1/documentation/api/latest/guide/session.html)."""
 
 
 class Services:
@@ -209,7 +213,8 @@ class Services:
     def _client(self, service: Any, read_seconds: int = READ_SECONDS) -> Any:
         import boto3
 
-        return boto3.client(service, config=_client_config(read_seconds))
+        with _making_a_client:
+            return boto3.client(service, config=_client_config(read_seconds))
 
 
 def _client_config(read_seconds: int) -> "Config":

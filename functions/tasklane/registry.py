@@ -25,6 +25,9 @@ DEFAULT_TIMEOUT_SECONDS = 60
 MAX_TIMEOUT_SECONDS = 900
 """As long as a Lambda may run."""
 
+MAX_LISTED = 1000
+"""Errors of a payload beyond which none is listed: pydantic lists all or none, at about a kilobyte each."""
+
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
@@ -171,6 +174,8 @@ def _signature(name: str, handler: Callable[..., Any]) -> tuple[Any, Any, bool]:
 
 
 def _issues(error: ValidationError, prefix: str) -> list[dict[str, str]]:
+    if (count := error.error_count()) > MAX_LISTED:
+        return [{"pointer": prefix, "detail": f"{count} places are wrong, too many to list."}]
     return [
         {"pointer": "/".join([prefix, *(_escape(str(part)) for part in item["loc"])]), "detail": item["msg"]}
         for item in error.errors(include_url=False, include_input=False, include_context=False)[:20]

@@ -75,7 +75,13 @@ class Submit:
         task_type = self._registry.find(submission.type)
         payload = document.to_text(dict(submission.payload))
         task_type.parse_payload(payload)
-        task = self._new_task(submission, task_type, payload, now)
+        try:
+            task = self._new_task(submission, task_type, payload, now)
+        except InvalidRequest:
+            # What was right at first may be wrong by now (its expiry has passed); a repetition still gets its task.
+            if (earlier := self._earlier(submission)) is None:
+                raise
+            return Submitted(task=earlier, replayed=True)
         (stored,) = self._store.put([task])
         if isinstance(stored, Unavailable):
             raise stored
@@ -89,6 +95,14 @@ class Submit:
         if task_type.handler is not None:
             send_to_lanes(self._queue, [task], now)
         return Submitted(task=task, replayed=False)
+
+    def _earlier(self, submission: Submission) -> Task | None:
+        """The task that the same request made before, under its idempotency key."""
+        if submission.idempotency_key is None:
+            return None
+        task_id = derived_task_id(submission.caller, submission.idempotency_key)
+        task = self._store.get([task_id]).get(task_id)
+        return task if task is not None and task.request_hash == submission.request_hash else None
 
     def _new_task(self, submission: Submission, task_type: TaskType, payload: str, now: int) -> Task:
         key = submission.idempotency_key
