@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra import build, template
-from infra.local import options, package, provision
+from infra.local import clients, options, package, provision
 from tests.packaging import lambda_runtime
 from tests.packaging.deployed import Deployed
 from tests.support.engine import Aws, running_engine
@@ -72,7 +72,7 @@ def deployed(
     scratch = tmp_path_factory.mktemp("engine")
     with running_engine(scratch) as target, closing(Aws(endpoint=target.endpoint)) as aws:
         deployment = provision.deploy(
-            target, package.build(template.ROOT / "functions"), webhook_secret=options.LOCAL_SECRET
+            clients.connect(target), package.build(template.ROOT / "functions"), webhook_secret=options.LOCAL_SECRET
         )
         functions = aws.client("lambda")
         for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
