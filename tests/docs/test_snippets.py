@@ -1,0 +1,138 @@
+"""Everything that README and docs show is run here, and answers what they show."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from tasklane import registry
+from tests.docs.conftest import ROOT, LocalRun
+from tests.docs.snippets import Snippet, matches, snippets
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "infra" / "README.md"]
+ALL = [snippet for page in PAGES if page.exists() for snippet in snippets(page)]
+PICTURES = ("mermaid", "text")
+KINDS = ("console", "console run", "console aws", "python", "json problem", *PICTURES)
+
+
+def of_kind(kind: str) -> list[Snippet]:
+    return [snippet for snippet in ALL if snippet.info == kind]
+
+
+def by_name(snippet: Snippet) -> str:
+    return snippet.name
+
+
+@pytest.mark.parametrize("snippet", ALL, ids=by_name)
+def test_a_snippet_is_of_a_kind_that_is_run_here_or_a_picture(snippet: Snippet) -> None:
+    assert snippet.info in KINDS
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("snippet", of_kind("console run"), ids=by_name)
+def test_the_run_says_what_is_shown(snippet: Snippet, local_run: LocalRun) -> None:
+    [(command, shown)] = snippet.commands()
+    assert command == "make run"  # what the fixture ran
+    lines = local_run.output.read_text().splitlines()
+    for line in shown.splitlines():
+        assert any(matches(local_run.as_run(line), said) for said in lines), lines
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("snippet", of_kind("console"), ids=by_name)
+def test_a_command_answers_what_is_shown(snippet: Snippet, local_run: LocalRun) -> None:
+    last_id = "ID"
+    for command, shown in snippet.commands():
+        answer = _run(re.sub(r"\bID\b", last_id, local_run.as_run(command)))
+        assert matches(local_run.as_run(shown), answer), f"{command}\nanswers {answer}"
+        last_id = _id_in(answer) or last_id
+
+
+@pytest.mark.parametrize("snippet", of_kind("console aws"), ids=by_name)
+def test_a_deployment_names_what_there_is(snippet: Snippet) -> None:
+    """No account here: what can be checked is that targets, environments and parameters exist as they are named."""
+    environments = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    for command, _ in snippet.commands():
+        words = shlex.split(command)
+        match words[:2]:
+            case ["make", target]:
+                _run(f"make --dry-run {target}")
+            case ["sam", "deploy"]:
+                assert "deploy" in environments[words[words.index("--config-env") + 1]]
+            case ["aws", "ssm"]:
+                name = words[words.index("--name") + 1]
+                stage = name.split("/")[2]
+                overrides = environments[stage]["deploy"]["parameters"]["parameter_overrides"]
+                assert f"WebhookSecretsParameterName={name}" in overrides
+            case _:
+                pytest.fail(f"nothing here knows how to check: {command}")
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("snippet", of_kind("json problem"), ids=by_name)
+def test_a_problem_is_answered_as_it_is_shown(snippet: Snippet, local_run: LocalRun) -> None:
+    """A request that is wrong in the way that the page shows."""
+    shown = json.loads(snippet.body)
+    task = json.dumps({"type": "echo", "priority": 6})
+    command = f"curl -s {local_run.url}/v1/tasks -H 'Content-Type: application/json' -d {shlex.quote(task)}"
+    answer = json.loads(_run(command))
+    assert answer | {"correlation_id": shown["correlation_id"]} == shown
+
+
+@pytest.fixture
+def fresh_registry(monkeypatch: pytest.MonkeyPatch) -> registry.Registry:
+    fresh = registry.Registry()
+    monkeypatch.setattr(registry, "task", fresh.task)
+    return fresh
+
+
+@pytest.fixture
+def module_of(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    module = ModuleType("shown_in_the_docs")
+    sys.modules[module.__name__] = module
+    yield module
+    del sys.modules[module.__name__]
+
+
+@pytest.mark.parametrize("snippet", of_kind("python"), ids=by_name)
+def test_a_handler_that_is_shown_is_a_handler(
+    snippet: Snippet, fresh_registry: registry.Registry, module_of: ModuleType
+) -> None:
+    exec(compile(snippet.body, str(snippet.path), "exec"), module_of.__dict__)
+    assert fresh_registry.types
+    for task_type in fresh_registry.types.values():
+        assert task_type.description
+        assert task_type.payload_adapter.json_schema()
+
+
+def test_the_first_screen_has_a_sentence_a_command_and_an_answer() -> None:
+    first = list(snippets(ROOT / "README.md"))[:2]
+    assert [snippet.info for snippet in first] == ["console run", "console"]
+    end = (first[1].path.read_text().splitlines()).index("```", first[1].line)
+    assert end < 24, "a terminal's first screen"
+
+
+def _run(command: str) -> str:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command], cwd=ROOT, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+def _id_in(answer: str) -> str | None:
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return None
+    return str(found["id"]) if isinstance(found, dict) and "id" in found else None
+
+
+def test_no_page_is_forgotten() -> None:
+    assert set(ROOT.glob("docs/**/*.md")) <= set(PAGES), "docs/ has a folder that no snippet is read from"
