@@ -35,6 +35,7 @@ class Deployment:
     callback_function_role_arn: str
     sweeper_function_name: str
     sweeper_function_role_arn: str
+    cleaner_function_name: str
 
     @property
     def lane_queue_urls(self) -> tuple[str, ...]:
@@ -55,6 +56,7 @@ class Deployment:
             "worker": self.worker_function_name,
             "callbacks": self.callback_function_name,
             "sweeper": self.sweeper_function_name,
+            "cleaner": self.cleaner_function_name,
         }
 
     @property

@@ -42,14 +42,15 @@ def read(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     """Read the options; raises LocalRunError for one that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
     parser.add_argument("--functions", type=Path, default=ROOT / "functions", help="the folder that ships")
-    functions: Path = parser.parse_args(arguments).functions
+    parser.add_argument("--state", type=Path, default=ROOT / ".tasklane", help="what PERSIST=1 keeps")
+    given = parser.parse_args(arguments)
     return Options(
         port=_port(environment, "PORT", 8000),
         engine_port=_port(environment, "ENGINE_PORT", 4566),
         debug=_flag(environment, "DEBUG"),
-        state=ROOT / ".tasklane" if _flag(environment, "PERSIST") else None,
+        state=given.state.resolve() if _flag(environment, "PERSIST") else None,
         webhook_secret=_secret(environment.get("WEBHOOK_SECRET") or LOCAL_SECRET),
-        functions=functions.resolve(),
+        functions=given.functions.resolve(),
     )
 
 

@@ -69,10 +69,9 @@ def set_lanes(clients: Clients, deployed: Deployment, *, enabled: bool) -> None:
             clients.functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
 
 
-def warm_up(clients: Clients, deployed: Deployment) -> None:
-    """Have worker and callback function imported before the first task comes; returns at once."""
-    for name in (deployed.worker_function_name, deployed.callback_function_name):
-        clients.functions.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"Records": []}')
+def warm_up(clients: Clients, function_name: str) -> None:
+    """Have a function that reads a queue imported before its first message comes; returns at once."""
+    clients.functions.invoke(FunctionName=function_name, InvocationType="Event", Payload=b'{"Records": []}')
 
 
 def _put_code(clients: Clients, package: Package) -> None:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from infra.local.engine import HOST
-from tasklane.signature import signed_headers
+from tasklane.signature import parse_secrets, signed_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +24,14 @@ PATH = "/callbacks"
 def signature_fits(secret: str, headers: dict[str, str], body: bytes) -> bool:
     """Whether a callback was signed with ``secret``; ``headers`` in lower case."""
     try:
-        ours = signed_headers([secret], headers["webhook-id"], int(headers["webhook-timestamp"]), body)
+        secrets = parse_secrets(secret)
+        ours = signed_headers(secrets, headers["webhook-id"], int(headers["webhook-timestamp"]), body)
     except (KeyError, ValueError):
         return False
     given = headers.get("webhook-signature", "").split()
-    return any(hmac.compare_digest(ours["webhook-signature"].encode(), one.encode()) for one in given)
+    return any(
+        hmac.compare_digest(our.encode(), one.encode()) for our in ours["webhook-signature"].split() for one in given
+    )
 
 
 @contextmanager

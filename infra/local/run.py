@@ -95,7 +95,7 @@ class _Run:
         debug = self.options.debug
         deployed = provision.deploy(self.clients, zipped, webhook_secret=self.options.webhook_secret, template=template)
         provision.set_lanes(self.clients, deployed, enabled=not debug)
-        provision.warm_up(self.clients, deployed)
+        provision.warm_up(self.clients, deployed.worker_function_name)
         roles.open_api_role(self.clients, deployed, as_worker=debug)
         function = self.clients.functions.get_function_configuration(FunctionName=deployed.api_function_name)
         serves = self.api.serve(
@@ -105,6 +105,7 @@ class _Run:
         )
         if not serves:
             self.terminal.say("The API did not start with this code; mend it and save it.", "bold red")
+        provision.warm_up(self.clients, deployed.callback_function_name)
         return deployed
 
     def follow_edits(self) -> None:
