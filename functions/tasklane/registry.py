@@ -7,6 +7,7 @@ return annotation is the result's type. Import heavy libraries inside the functi
 import importlib
 import inspect
 import json
+import math
 import pkgutil
 import typing
 from collections.abc import Callable, Mapping
@@ -19,11 +20,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tasklane.errors import ConfigurationError, InvalidPayload, InvalidResult, UnknownTaskType
 from tasklane.retry import RetryPolicy
-from tasklane.task import DEFAULT_PRIORITY
+from tasklane.task import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 DEFAULT_TIMEOUT_SECONDS = 60
 MAX_TIMEOUT_SECONDS = 900
 """As long as a Lambda may run."""
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 MAX_LISTED = 1000
 """Errors of a payload beyond which none is listed: pydantic lists all or none, at about a kilobyte each."""
@@ -76,10 +78,12 @@ class TaskType:
     def dump_result(self, value: Any) -> bytes:
         """The handler's return value as JSON (UTF-8). Raises InvalidResult."""
         try:
-            plain = self.result_adapter.dump_python(
-                self.result_adapter.validate_python(value), mode="json", warnings="error"
-            )
-            return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+            checked = self.result_adapter.validate_python(value)
+            plain = self.result_adapter.dump_python(checked, mode="json", warnings="error")
+            text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            if "null" in text:
+                _require_finite(self.result_adapter.dump_python(checked))
+            return text.encode()
         except (ValueError, TypeError, RecursionError) as exc:  # pydantic's errors are ValueErrors
             raise InvalidResult(f"The result of {self.name!r} cannot be kept as JSON: {exc}") from exc
 
@@ -106,7 +110,7 @@ class Registry:
         """Make the decorated function the handler of task type ``name``; it stays callable as it is.
 
         ``timeout_seconds`` bounds one attempt (at most 900). Raises ConfigurationError for a name that is taken, a
-        timeout out of range, or a function without an annotated payload.
+        timeout or priority out of range, or a function without an annotated payload.
         """
 
         def register(handler: _Handler) -> _Handler:
@@ -137,6 +141,8 @@ class Registry:
             raise ConfigurationError(f"task type {task_type.name!r} is registered twice")
         if not 1 <= task_type.timeout_seconds <= MAX_TIMEOUT_SECONDS:
             raise ConfigurationError(f"timeout_seconds of {task_type.name!r} is not from 1 to {MAX_TIMEOUT_SECONDS}")
+        if not LOWEST_PRIORITY <= task_type.priority <= HIGHEST_PRIORITY:
+            raise ConfigurationError(f"there is no lane for the priority of {task_type.name!r}: {task_type.priority}")
         self._types[task_type.name] = task_type
         return task_type
 
@@ -163,14 +169,28 @@ def load_handlers(package: str = "handlers", registry: Registry = default_regist
 
 
 def _signature(name: str, handler: Callable[..., Any]) -> tuple[Any, Any, bool]:
-    hints = typing.get_type_hints(handler)
+    try:
+        hints = typing.get_type_hints(handler)
+    except (NameError, TypeError) as exc:
+        raise ConfigurationError(f"the annotations of {name!r} cannot be read: {exc}") from exc
     parameters = list(inspect.signature(handler).parameters.values())
-    if not 1 <= len(parameters) <= 2 or parameters[0].name not in hints:
+    positional = all(one.kind in _POSITIONAL for one in parameters)
+    if not positional or not 1 <= len(parameters) <= 2 or parameters[0].name not in hints:
         raise ConfigurationError(f"the handler of {name!r} must take an annotated payload and, if it likes, a context")
     payload_type = hints[parameters[0].name]
     if not (isinstance(payload_type, type) and issubclass(payload_type, BaseModel)):
         raise ConfigurationError(f"the payload of {name!r} must be a pydantic model")
     return payload_type, hints.get("return", Any), len(parameters) == 2
+
+
+def _require_finite(value: Any) -> None:
+    """Raises ValueError for NaN and infinities: where a type is not declared, pydantic writes them as null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("NaN and the infinities are not JSON")
+    parts = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        for part in parts:
+            _require_finite(part)
 
 
 def _issues(error: ValidationError, prefix: str) -> list[dict[str, str]]:
