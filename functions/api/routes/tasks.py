@@ -167,7 +167,10 @@ async def _changed(request: Request, first: Outline, tags: frozenset[str], secon
     clock = asyncio.get_running_loop().time
     known, end, pause = first, clock() + seconds, FIRST_PAUSE
     while not _is_news(known, first, tags) and (left := end - clock()) > 0:
-        await asyncio.sleep(min(pause, left))
+        try:
+            await asyncio.sleep(min(pause, left))
+        except asyncio.CancelledError:  # the server ends: an answer in time is better than a broken connection
+            return known
         if await request.is_disconnected():
             raise ClientDisconnect
         pause = min(pause * 1.25, LONGEST_PAUSE)

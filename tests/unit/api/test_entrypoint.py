@@ -54,9 +54,9 @@ def call(api: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     asyncio.set_event_loop(loop)
     loggers = [logging.getLogger(name) for name in observability.CORE_LOGGERS]
     before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
-    entrypoint._adapter.cache_clear()
+    entrypoint._answer.cache_clear()
     yield lambda *event, **headers: entrypoint.handler(an_event(*event, **headers), CONTEXT)
-    entrypoint._adapter.cache_clear()
+    entrypoint._answer.cache_clear()
     observability.get_logger.cache_clear()
     for logger, handlers, level, propagate in before:
         logger.handlers, logger.propagate = handlers, propagate
@@ -116,10 +116,17 @@ def test_log_lines_carry_the_ids(call: Call) -> None:
 
 def test_the_application_is_built_once(call: Call) -> None:
     call("GET", "/health")
-    adapter = entrypoint._adapter()
+    answer = entrypoint._answer()
     call("GET", "/health")
 
-    assert entrypoint._adapter() is adapter
+    assert entrypoint._answer() is answer
+
+
+def test_it_answers_while_it_is_traced(call: Call, api: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
+    api.services.settings = api.services.settings.model_copy(update={"tracing": True})
+
+    assert call("GET", "/health")["statusCode"] == 200
 
 
 def test_importing_the_entry_point_reads_no_environment_and_loads_no_sdk() -> None:
