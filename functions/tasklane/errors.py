@@ -12,7 +12,8 @@
     ├── InvalidTransition         the task's status does not allow the change
     ├── Unavailable               a table, queue or bucket refused or did not answer
     ├── HandlerError              what a handler raises to steer its own retries
-    │   └── NonRetryable          … another attempt would fail in the same way
+    │   ├── NonRetryable          … another attempt would fail in the same way
+    │   └── RetryLater            … another attempt makes sense at a time that the handler knows
     ├── AttemptFailed             how an attempt ended without the handler's own exception
     │   ├── AttemptTimedOut       … it ran longer than it was allowed to
     │   ├── AttemptLost           … its worker disappeared
@@ -96,6 +97,14 @@ class HandlerError(TasklaneError):
 
 class NonRetryable(HandlerError):
     """Raised by a handler: the task fails at once, whatever attempts are left."""
+
+
+class RetryLater(HandlerError):
+    """Raised by a handler: the attempt failed, and the next one makes sense ``retry_after`` seconds from now."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class AttemptFailed(TasklaneError):

@@ -25,7 +25,7 @@ from tasklane.invoke import HandlerStopped, Invoker
 from tasklane.message import TaskMessage
 from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, Downloader, TaskQueue, TaskStore
 from tasklane.registry import Registry, TaskType
-from tasklane.retry import Random, RetryPolicy, backoff_ms, is_retryable
+from tasklane.retry import Random, RetryPolicy, next_attempt_at
 from tasklane.save import save_patiently
 from tasklane.task import Document, ErrorDetails, Task
 from tasklane.transitions import Timing
@@ -284,8 +284,7 @@ class Execute:
             raise InvalidResult(exc.detail) from exc
 
     def _failed(self, task: Task, policy: RetryPolicy, error: Exception, now: int) -> Task:
-        again = is_retryable(error) and transitions.attempts_left(task)
-        retry_at = now + backoff_ms(policy, task.run, self._random) if again else None
+        retry_at = next_attempt_at(task, policy, error, now, self._random)
         logger.warning(
             "An attempt failed.",
             extra={"action": "attempt_failed", "task_id": task.id, "task_type": task.type, "attempt": task.run},

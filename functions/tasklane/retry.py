@@ -1,10 +1,14 @@
 """Whether and when a failed attempt is followed by another: pure decisions, the random source is a value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
 
-from tasklane.errors import InvalidPayload, InvalidResult, NonRetryable
+from tasklane.errors import AttemptFailed, InvalidPayload, InvalidResult, NonRetryable
+from tasklane.task import Task
+
+MAX_PAUSE_SECONDS: Final = 366 * 86_400
+"""The longest pause an error may ask for: as far off as a task may be scheduled."""
 
 Random: TypeAlias = Callable[[], float]
 """Gives a number from 0 up to, but not, 1."""
@@ -15,19 +19,39 @@ _HOPELESS = (NonRetryable, InvalidResult, InvalidPayload)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
-    """How often and how far apart a task type is tried.
+    """How often and how far apart a task type is tried, and after which errors.
 
-    The pause before attempt n+1 is drawn evenly from 0 to ``base_seconds`` × 2^(n-1), at most ``cap_seconds``
-    ("full jitter": https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    Without ``pauses`` the pause before attempt n+1 is drawn evenly from 0 to ``base_seconds`` × 2^(n-1), at most
+    ``cap_seconds`` ("full jitter": https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
 
     max_attempts: int = 3
     base_seconds: float = 2.0
     cap_seconds: float = 900.0
+    pauses: tuple[float, ...] = ()
+    """Seconds before the second attempt, the third, …; the last one serves for all that follow."""
+    max_age_seconds: float | None = None
+    """No attempt begins later than this after the task was accepted; None: age does not matter."""
+    retry_on: tuple[type[BaseException], ...] = (BaseException,)
+    """Only these errors are worth another attempt."""
+    no_retry_on: tuple[type[BaseException], ...] = ()
+    """These are not, though they may be in ``retry_on``."""
+
+    @classmethod
+    def fixed(cls, seconds: float, **others: Any) -> "RetryPolicy":
+        """The same pause before every attempt."""
+        return cls(pauses=(seconds,), **others)
+
+    @classmethod
+    def listed(cls, *seconds: float, **others: Any) -> "RetryPolicy":
+        """A pause of its own before each attempt; as many attempts as that makes, unless ``max_attempts`` is given."""
+        return cls(pauses=seconds, **({"max_attempts": len(seconds) + 1} | others))
 
 
 def backoff_ms(policy: RetryPolicy, attempt: int, random: Random) -> int:
     """Milliseconds to wait after attempt number ``attempt`` (1 is the first)."""
+    if policy.pauses:
+        return int(policy.pauses[min(attempt, len(policy.pauses)) - 1] * 1000)
     ceiling = min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(attempt - 1, 60))
     return int(ceiling * 1000 * random())
 
@@ -35,3 +59,24 @@ def backoff_ms(policy: RetryPolicy, attempt: int, random: Random) -> int:
 def is_retryable(error: BaseException) -> bool:
     """False where another attempt would fail in the same way."""
     return not isinstance(error, _HOPELESS)
+
+
+def next_attempt_at(task: Task, policy: RetryPolicy, error: BaseException, now: int, random: Random) -> int | None:
+    """When the attempt after the present one may start; None where there is none.
+
+    An error that has a number of seconds as ``retry_after`` decides about the pause itself.
+    """
+    policy = replace(policy, **task.retry) if task.retry else policy
+    # What ends an attempt from outside (a lost worker, a time limit) is no error of the handler's to be judged by.
+    handlers_own = not isinstance(error, AttemptFailed)
+    listed = isinstance(error, policy.retry_on) and not isinstance(error, policy.no_retry_on)
+    if task.run >= task.max_attempts or not is_retryable(error) or (handlers_own and not listed):
+        return None
+    asked = getattr(error, "retry_after", None)
+    if isinstance(asked, int | float) and 0 <= asked <= MAX_PAUSE_SECONDS:
+        at = now + int(asked * 1000)
+    else:
+        at = now + backoff_ms(policy, task.run, random)
+    if policy.max_age_seconds is not None and at > task.created_at + policy.max_age_seconds * 1000:
+        return None
+    return at

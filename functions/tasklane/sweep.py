@@ -16,7 +16,7 @@ from tasklane.errors import AttemptLost, Unavailable, public_details
 from tasklane.ids import new_lease_id
 from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
 from tasklane.registry import Registry
-from tasklane.retry import Random, RetryPolicy, backoff_ms
+from tasklane.retry import Random, RetryPolicy, next_attempt_at
 from tasklane.task import CallbackState, ErrorDetails, Status, Task
 from tasklane.transitions import Timing
 
@@ -136,13 +136,13 @@ class Sweep:
             return task.evolve(due_at=lost_at)
         error = AttemptLost(f"The worker of attempt {task.run} was lost: its lease ran out.")
         logger.warning("A worker was lost.", extra={"action": "attempt_lost", "task_id": task.id, "attempt": task.run})
-        retry_at = now + backoff_ms(self._policy(task), task.run, self._random)
+        retry_at = next_attempt_at(task, self._policy(task), error, now, self._random)
         return transitions.attempt_failed(
             task,
             ErrorDetails(**public_details(error)),
             now,
             self._timing,
-            retry_at=retry_at if transitions.attempts_left(task) else None,
+            retry_at=retry_at,
         )
 
     def _callback_again(self, task: Task, now: int) -> Task:

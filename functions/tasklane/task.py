@@ -157,6 +157,8 @@ class Task:
     """1 to 5, 5 first; decides its lane."""
     tenant: str = DEFAULT_TENANT
     """Whose task it is; the unit of fairness inside a lane."""
+    retry: Mapping[str, Any] | None = None
+    """What it changes of its type's retry policy: fields of ``RetryPolicy`` by name; None: nothing."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The caller's own words, kept and shown."""
     run_at: int | None = None

@@ -106,11 +106,6 @@ def attempt_failed(task: Task, error: ErrorDetails, now: int, timing: Timing, *,
     return waiting.evolve(due_at=next_look(waiting, now, timing))
 
 
-def attempts_left(task: Task) -> bool:
-    """True where the task may be tried again after the present run."""
-    return task.run < task.max_attempts
-
-
 def _final(task: Task, now: int, timing: Timing) -> Task:
     callback = task.callback and replace(task.callback, state=CallbackState.PENDING, next_at=now)
     task = task.evolve(

@@ -2,6 +2,7 @@
 
 import random
 import statistics
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,14 +10,18 @@ from hypothesis import strategies as st
 
 from tasklane.errors import (
     AddressRefused,
+    AttemptLost,
     AttemptTimedOut,
     InvalidPayload,
     InvalidResult,
     NonRetryable,
+    RetryLater,
     Unavailable,
     UnknownTaskType,
 )
-from tasklane.retry import RetryPolicy, backoff_ms, is_retryable
+from tasklane.retry import RetryPolicy, backoff_ms, is_retryable, next_attempt_at
+from tasklane.task import Task
+from tests.support.builders import NOW, a_running_task
 
 POLICY = RetryPolicy(max_attempts=5, base_seconds=2.0, cap_seconds=900.0)
 ALMOST_ONE = 1 - 2**-53
@@ -64,3 +69,62 @@ def test_a_pause_is_never_negative_and_never_over_the_cap(attempt: int, base: fl
 )
 def test_errors_that_would_come_again_are_not_retried(error: Exception, retryable: object) -> None:
     assert is_retryable(error) is retryable
+
+
+def decide(task: Task, policy: RetryPolicy, error: BaseException) -> int | None:
+    """Seconds from now until the next attempt, with the longest draw; None: there is none."""
+    at = next_attempt_at(task, policy, error, NOW, lambda: ALMOST_ONE)
+    return None if at is None else round((at - NOW) / 1000)
+
+
+@pytest.mark.parametrize(("run", "pause"), [(1, 2), (2, 4), (3, None), (4, None)])
+def test_attempts_come_to_an_end(run: int, pause: int | None) -> None:
+    assert decide(a_running_task(run=run, max_attempts=3), POLICY, OSError()) == pause
+
+
+def test_a_fixed_pause_is_always_the_same() -> None:
+    policy = RetryPolicy.fixed(10, max_attempts=9)
+    assert [decide(a_running_task(run=run, max_attempts=9), policy, OSError()) for run in (1, 2, 8)] == [10, 10, 10]
+
+
+def test_a_list_gives_each_pause_in_turn_and_ends_with_it() -> None:
+    policy = RetryPolicy.listed(1, 60, 3600)
+    assert policy.max_attempts == 4
+    task = a_running_task(max_attempts=policy.max_attempts)
+    assert [decide(task.evolve(run=run), policy, OSError()) for run in (1, 2, 3, 4)] == [1, 60, 3600, None]
+
+
+def test_only_the_errors_of_the_policy_are_retried() -> None:
+    policy = RetryPolicy(retry_on=(OSError,), no_retry_on=(FileNotFoundError,))
+    task = a_running_task()
+    assert decide(task, policy, ConnectionError()) is not None
+    assert decide(task, policy, FileNotFoundError()) is None
+    assert decide(task, policy, ValueError()) is None
+
+
+def test_a_lost_worker_is_retried_whatever_errors_the_policy_names() -> None:
+    assert decide(a_running_task(), RetryPolicy(retry_on=(OSError,)), AttemptLost()) is not None
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 7, 86_400])
+def test_an_error_may_say_when_the_next_attempt_makes_sense(seconds: float) -> None:
+    assert (
+        next_attempt_at(a_running_task(), POLICY, RetryLater("busy", seconds), NOW, lambda: 0.5) == NOW + seconds * 1000
+    )
+
+
+@pytest.mark.parametrize("nonsense", [-1, float("nan"), float("inf"), "10", None])
+def test_a_time_that_is_none_is_ignored(nonsense: Any) -> None:
+    assert decide(a_running_task(), POLICY, RetryLater("busy", nonsense)) == 2
+
+
+def test_a_task_that_is_too_old_is_not_tried_again() -> None:
+    policy = RetryPolicy.fixed(60, max_age_seconds=90)
+    assert decide(a_running_task(created_at=NOW - 30_000), policy, OSError()) == 60
+    assert decide(a_running_task(created_at=NOW - 30_001), policy, OSError()) is None
+
+
+def test_a_task_may_change_its_types_policy() -> None:
+    task = a_running_task(retry={"pauses": [5], "max_age_seconds": 100})
+    assert decide(task, POLICY, OSError()) == 5
+    assert decide(task.evolve(created_at=NOW - 96_000), POLICY, OSError()) is None

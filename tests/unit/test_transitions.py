@@ -13,7 +13,6 @@ from tasklane.transitions import (
     PROMOTE_AHEAD_MS,
     Timing,
     attempt_failed,
-    attempts_left,
     begun,
     completed,
     expired,
@@ -214,8 +213,3 @@ def test_only_the_last_attempts_are_remembered() -> None:
 
     assert [attempt.number for attempt in failed.attempts] == list(range(6, 16))
     assert len(failed.attempts) == MAX_HISTORY
-
-
-@pytest.mark.parametrize(("run", "left"), [(1, True), (2, True), (3, False), (4, False)])
-def test_attempts_are_left_until_the_last(run: int, left: object) -> None:
-    assert attempts_left(a_running_task(run=run, max_attempts=3)) is left

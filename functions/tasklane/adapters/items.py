@@ -86,6 +86,8 @@ def to_item(task: Task) -> Item:
         item["has_blobs"] = {"BOOL": True}
     if task.labels:
         item["labels"] = {"M": {name: {"S": value} for name, value in task.labels.items()}}
+    if task.retry:
+        item["retry"] = {"S": json.dumps(dict(task.retry), separators=(",", ":"))}
     if task.error is not None:
         item["error"] = _plain(asdict(task.error))
     if task.attempts:
@@ -104,6 +106,7 @@ def from_item(item: Mapping[str, Value]) -> Task:
         payload=_read_document("payload", item) or Document(text="null", size=4),
         result=_read_document("result", item),
         has_blobs="has_blobs" in item,
+        retry=json.loads(item["retry"]["S"]) if "retry" in item else None,
         labels={name: value["S"] for name, value in item.get("labels", {}).get("M", {}).items()},
         progress=_read_progress(item),
         error=ErrorDetails(**_value(item["error"])) if "error" in item else None,
