@@ -10,8 +10,9 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -29,6 +30,11 @@ USER_AGENT: Final = f"tasklane/{__version__}"
 MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
+# The first holds other clouds' metadata services, the second the relays of 6to4: ipaddress calls most of both global.
+_NEVER: Final = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("192.88.99.0/24"))
+_until: ContextVar[float] = ContextVar("_until")
+"""When the present request must have ended, as ``time.monotonic`` tells it."""
 
 
 def is_public(address: str) -> bool:
@@ -42,7 +48,9 @@ def is_public(address: str) -> bool:
             return False
         if inner is not None:
             return True
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+        if ip not in _GLOBAL_UNICAST:  # ipaddress calls site-local and unassigned addresses global
+            return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved and not any(ip in network for network in _NEVER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +58,7 @@ class OutboundGuard:
     """Decides where a request may go. ``allow_loopback`` is for the local run alone."""
 
     allow_loopback: bool = False
+    resolve: Callable[..., Iterable[Any]] = socket.getaddrinfo
 
     def addresses(self, host: str, port: int) -> list[str]:
         """The addresses of ``host``, each of them allowed. Raises AddressRefused, Unavailable.
@@ -58,7 +67,7 @@ class OutboundGuard:
         spellings of IPv4 addresses; what is checked is what it made of them.
         """
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = self.resolve(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as exc:
             raise Unavailable(f"{host!r} could not be resolved: {exc}") from exc
         addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
@@ -87,11 +96,43 @@ class _GuardedBackend(httpcore.NetworkBackend):
         addresses = self._guard.addresses(host, port)
         for position, address in enumerate(addresses):
             try:
-                return self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = self._backend.connect_tcp(address, port, _left(timeout), local_address, socket_options)
+                return _BoundedStream(stream)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if position == len(addresses) - 1:
                     raise
         raise httpcore.ConnectError(f"{host} has no address")
+
+
+class _BoundedStream(httpcore.NetworkStream):
+    """Ends with its request: a timeout for each read alone lets a dripping receiver hold the function for hours."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, _left(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(timeout: float | None) -> float:
+    left = _until.get() - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout("the answer took too long")
+    return left if timeout is None else min(left, timeout)
 
 
 class HttpClient:
@@ -104,31 +145,31 @@ class HttpClient:
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResponse:
         """See CallbackSender."""
         sent = {"content-type": "application/json", "content-length": str(len(body)), **headers}
-        with self._stream("POST", url, sent, body, timeout_seconds) as response:
-            chunks = response.iter_stream()
-            content = b"".join(_capped(chunks, CALLBACK_ANSWER_CAP, time.monotonic() + timeout_seconds))
+        with self._stream("POST", url, sent, body, time.monotonic() + timeout_seconds) as response:
+            content = b"".join(_capped(response.iter_stream(), CALLBACK_ANSWER_CAP))
             return _answer(response, content[:CALLBACK_ANSWER_CAP])
 
     def download(self, url: str, timeout_seconds: float, max_bytes: int) -> HttpResponse:
         """See Downloader."""
         until = time.monotonic() + timeout_seconds
         for _ in range(MAX_REDIRECTS + 1):
-            with self._stream("GET", url, {"accept": "*/*"}, b"", max(0.1, until - time.monotonic())) as response:
+            with self._stream("GET", url, {"accept": "*/*"}, b"", until) as response:
                 answer = _answer(response, b"")
                 location = answer.headers.get("location")
                 if answer.status_code in _REDIRECTS and location:
-                    url = urljoin(url, location)
+                    url = _joined(url, location)
                     continue
-                return replace(answer, body=_whole_body(response, max_bytes, until))
+                return replace(answer, body=_whole_body(response, max_bytes))
         raise NonRetryable(f"more than {MAX_REDIRECTS} redirects")
 
     @contextmanager
     def _stream(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, until: float
     ) -> Iterator[httpcore.Response]:
         target = _checked(url)
-        limits = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
+        limits = dict.fromkeys(("connect", "read", "write", "pool"), max(0.0, until - time.monotonic()))
         sent = {"host": target.netloc.rpartition("@")[2], "user-agent": USER_AGENT, "accept-encoding": "identity"}
+        token = _until.set(until)
         try:
             with self._connections().stream(
                 method,
@@ -140,6 +181,8 @@ class HttpClient:
                 yield response
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, ssl.SSLError) as exc:
             raise Unavailable(f"no answer from {target.hostname}: {type(exc).__name__} {exc}".rstrip()) from exc
+        finally:
+            _until.reset(token)
 
     def _connections(self) -> httpcore.ConnectionPool:
         if self._pool is None:
@@ -171,26 +214,34 @@ def _checked(url: str) -> Any:
     return target
 
 
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as exc:
+        raise AddressRefused(f"redirected to what is not a URL: {exc}") from exc
+
+
 def _answer(response: httpcore.Response, body: bytes) -> HttpResponse:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
     return HttpResponse(status_code=response.status, headers=headers, body=body)
 
 
-def _whole_body(response: httpcore.Response, max_bytes: int, until: float) -> bytes:
+def _whole_body(response: httpcore.Response, max_bytes: int) -> bytes:
     body = bytearray()
     for piece in response.iter_stream():
         body += piece
         if len(body) > max_bytes:
             raise NonRetryable(f"the body is larger than {max_bytes} bytes")
-        if time.monotonic() > until:
-            raise Unavailable("the answer took too long")
     return bytes(body)
 
 
-def _capped(pieces: Iterator[bytes], cap: int, until: float) -> Iterator[bytes]:
-    """Pieces until the cap is reached or the time is up: a dripping receiver does not hold the function."""
-    for piece in pieces:
-        yield piece
-        cap -= len(piece)
-        if cap <= 0 or time.monotonic() > until:
-            return
+def _capped(pieces: Iterator[bytes], cap: int) -> Iterator[bytes]:
+    """Pieces until the cap is reached or the time is up: the status has said what there was to say."""
+    try:
+        for piece in pieces:
+            yield piece
+            cap -= len(piece)
+            if cap <= 0:
+                return
+    except httpcore.TimeoutException:
+        return
