@@ -1,0 +1,84 @@
+"""What runs in the processes that the tests kill: the product's own parts, with the tests' handlers and clock."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from tasklane.adapters.memory import StaticSigningSecrets
+from tasklane.bootstrap import Services
+from tasklane.submit import Submission
+from tests.faults.clock import SharedClock
+from tests.faults.task_types import World, task_types
+from tests.support.builders import SECRET
+from worker.poller import Poller, make_poller
+
+ORPHAN_LOOK_SECONDS: Final = 0.5
+
+
+def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
+    """Be ``actor`` in this process. What it prints goes to the file ``log-PID`` in ``folder``."""
+    log = os.open(folder / f"log-{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, force=True)
+    logging.getLogger().handlers[0].setFormatter(_Lines())
+    world = World(folder=folder)
+    skew = int(environment.get("FAULTS_SKEW_MS", "0"))
+    services = Services(
+        registry=task_types(world),
+        clock=SharedClock(path=folder / "clock", skew_ms=skew),
+        secrets=StaticSigningSecrets(SECRET),
+    )
+    ACTORS[actor](services, world)
+
+
+def work(services: Services, world: World) -> None:
+    """Poll lanes and callback queue until killed."""
+    poller: Poller = make_poller(services, callbacks=True, runners=2, wait_seconds=1)
+    _ = services.store, services.execute, services.deliver_callbacks, services.source
+    world.open_gate(f"ready-{os.getpid()}")
+    world.wait_at_gate("work")
+    poller.start()
+    signal.pause()
+
+
+def submit(services: Services, world: World) -> None:
+    """Accept one task."""
+    _ = services.submit
+    world.open_gate(f"ready-{os.getpid()}")
+    world.wait_at_gate("submit")
+    services.submit(Submission(type="work", payload={"number": 7}))
+
+
+def sweep(services: Services, world: World) -> None:
+    """Sweep once, when everybody is ready."""
+    _ = services.sweep, services.store, services.queue, services.callback_queue
+    world.open_gate(f"ready-{os.getpid()}")
+    world.wait_at_gate("sweep")
+    print("swept", services.sweep(lambda: 60.0), flush=True)
+
+
+ACTORS: Final[Mapping[str, Callable[[Services, World], None]]] = {"work": work, "submit": submit, "sweep": sweep}
+
+
+class _Lines(logging.Formatter):
+    """A line shows the action that the product's log lines carry."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{record.levelname} {getattr(record, 'action', '-')} {super().format(record)}"
+
+
+def _end_with_parent(parent: int) -> None:
+    """Nothing is left behind, also where the tests themselves were killed."""
+    patience = threading.Event()
+    while os.getppid() == parent:
+        patience.wait(ORPHAN_LOOK_SECONDS)
+    os._exit(1)

@@ -1,0 +1,88 @@
+"""What the tests share: an engine, a proxy before it, installations, and the page of what was found."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.target import Target
+from tests.faults.clock import new_clock
+from tests.faults.installation import Installation, installed
+from tests.faults.proxy import FaultProxy
+from tests.faults.rows import PAGE, ROWS, Figures, page
+from tests.support.engine import Aws, running_engine
+
+SEED = 20261122
+FOUND = pytest.StashKey[dict[str, Figures]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "row(name): its figures are a row of docs/reliability.md (tests/faults/rows.py)")
+    config.stash.setdefault(FOUND, {})
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With RELIABILITY=write, write the page, if every row was found."""
+    found = session.config.stash[FOUND]
+    if os.environ.get("RELIABILITY") == "write" and found.keys() == ROWS.keys():
+        PAGE.write_text(page(found), encoding="utf-8")
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Iterator[Callable[[Figures], None]]:
+    """Takes down the test's figures, which must say that nothing was lost or doubled."""
+    (name,) = request.node.get_closest_marker("row").args
+
+    def take_down(figures: Figures) -> None:
+        assert (figures.lost, figures.doubled) == (0, 0), figures
+        request.config.stash[FOUND][name] = figures
+
+    yield take_down
+    assert request.session.testsfailed or name in request.config.stash[FOUND]
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The engine: one for all these tests; each test makes tables and queues of its own in it."""
+    with running_engine(tmp_path_factory.mktemp("engine")) as target:
+        yield target
+
+
+@pytest.fixture(scope="session")
+def aws(engine: Target) -> Iterator[Aws]:
+    """Clients that go past the proxy."""
+    aws = Aws(endpoint=engine.endpoint)
+    yield aws
+    aws.close()
+
+
+@pytest.fixture
+def proxy(engine: Target) -> Iterator[FaultProxy]:
+    """Stands between the engine and everything that the test runs."""
+    proxy = FaultProxy(engine, seed=SEED)
+    proxy.start()
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def make_installation(aws: Aws, proxy: FaultProxy, tmp_path: Path) -> Iterator[Callable[..., Installation]]:
+    """Makes another installation in the same engine, behind the same proxy; settings by name."""
+
+    made: list[Installation] = []
+
+    def make(**variables: str) -> Installation:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(installed(aws, proxy, new_clock(folder), folder, **variables))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def installation(make_installation: Callable[..., Installation]) -> Installation:
+    return make_installation()

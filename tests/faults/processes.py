@@ -1,0 +1,81 @@
+"""Processes that a test starts, freezes and kills; forked from a warm server, so that starting one is cheap."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from tests.faults.actors import play
+from tests.faults.installation import Installation
+from tests.support.waiting import wait_for
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["tests.faults.actors", "boto3", "tasklane.adapters.dynamodb", "tasklane.adapters.sqs"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """A process that plays one of the ``actors``."""
+
+    process: ForkServerProcess
+    folder: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid or 0
+
+    @property
+    def log(self) -> str:
+        path = self.folder / f"log-{self.pid}"
+        return path.read_text() if path.exists() else ""
+
+    @property
+    def has_ended(self) -> bool:
+        return not self.process.is_alive()
+
+    def kill(self) -> None:
+        """SIGKILL: no handler of it runs, no connection is closed in order."""
+        self.process.kill()
+        self.process.join()
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def start(installation: Installation, actor: str = "work", *, skew_ms: int = 0) -> Process:
+    """A new process, waiting at the gate of its name. Its clock goes ``skew_ms`` ahead of everybody else's."""
+    folder = installation.folder
+    environment = {**installation.environment, "FAULTS_SKEW_MS": str(skew_ms)}
+    process = _context.Process(target=play, args=(actor, folder, environment), daemon=True)
+    process.start()
+    started = Process(process=process, folder=folder)
+    wait_for(lambda: (folder / f"gate-ready-{started.pid}").exists() or started.has_ended)
+    return started
+
+
+@contextmanager
+def workers(installation: Installation, count: int = 1) -> Iterator[list[Process]]:
+    """That many workers at work; they are killed at the end, and what was added to the list with them."""
+    with processes(installation, *["work"] * count) as started:
+        installation.world.open_gate("work")
+        yield started
+
+
+@contextmanager
+def processes(installation: Installation, *actors: str) -> Iterator[list[Process]]:
+    """A process for each of ``actors``; whatever is left of them is killed at the end."""
+    started: list[Process] = []
+    try:
+        for actor in actors:
+            started.append(start(installation, actor))  # noqa: PERF401 - what was started must be ended
+        yield started
+    finally:
+        for process in started:
+            process.kill()

@@ -1,0 +1,178 @@
+"""The rows of docs/reliability.md: each is a test, marked with the row's name, and the page is made of its figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What breaks, which promises that touches, and how the test breaks it."""
+
+    fault: str
+    promises: str
+    how: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What a test counted.
+
+    ``recovered_ms`` is the time from the fault to the last outcome, by the installation's clock; None where nothing
+    had to be recovered.
+    """
+
+    tried: int
+    lost: int
+    doubled: int
+    recovered_ms: int | None = None
+
+    @property
+    def recovered(self) -> str:
+        """A class and not the number, so that the page only changes when something did."""
+        if self.recovered_ms is None:
+            return "–"
+        limits = {5: "5 s", 30: "30 s", 60: "1 min", 120: "2 min", 300: "5 min", 900: "15 min"}
+        return next((f"< {word}" for limit, word in limits.items() if self.recovered_ms < limit * 1000), "longer")
+
+
+ROWS: Final[Mapping[str, Row]] = {
+    "worker-killed": Row(
+        fault="A worker is killed in mid-task",
+        promises="1, 2, 3",
+        how="SIGKILL to the process while it runs ten handlers; another worker and the sweeper carry on.",
+    ),
+    "worker-frozen": Row(
+        fault="A worker freezes past its lease and comes back",
+        promises="2, 3",
+        how="SIGSTOP in mid-handler until another worker has completed the task, then SIGCONT: its outcome is refused.",
+    ),
+    "handler-crash": Row(
+        fault="A handler takes the worker process down, every time",
+        promises="1, 3",
+        how="os._exit in one of a batch of ten. The nine complete; the tenth fails when its attempts are used up.",
+    ),
+    "dies-submit": Row(
+        fault="A process dies between two steps: submit",
+        promises="1, 2",
+        how="SIGKILL before and after the engine took the put, and before and after it took the send.",
+    ),
+    "dies-work": Row(
+        fault="A process dies between two steps: worker",
+        promises="1, 2, 3",
+        how="SIGKILL before and after each of claim, outcome, send of the callback, acknowledgement.",
+    ),
+    "dies-callback": Row(
+        fault="A process dies between two steps: callback",
+        promises="2, 4",
+        how="SIGKILL before and after each of read, begin and record of the try, acknowledgement; and in the POST.",
+    ),
+    "dies-sweep": Row(
+        fault="A process dies between two steps: sweeper",
+        promises="1, 2",
+        how="SIGKILL before and after each of query, read, write, send, while tasks with lost messages wait for it.",
+    ),
+    "send-refused": Row(
+        fault="The lane refuses to take messages",
+        promises="1",
+        how="Every SendMessage is refused while the API answers 202; the sweeper sends when the lane is back.",
+    ),
+    "send-partly": Row(
+        fault="A batch of sends is refused in part",
+        promises="1, 3",
+        how="The sweeper's SendMessageBatch is answered 200 with failures inside; half of them were sent all the same.",
+    ),
+    "send-answer-lost": Row(
+        fault="The answers to put, send, claim and outcome get lost",
+        promises="2, 3",
+        how="The engine acts, the connection is cut without an answer, the SDK repeats the request.",
+    ),
+    "message-doubled": Row(
+        fault="A message is sent twice and received twice",
+        promises="2, 3",
+        how="Every send reaches the lane twice, every receive is doubled and shuffled; two workers.",
+    ),
+    "message-at-once": Row(
+        fault="Two workers hold the same message at once",
+        promises="2, 3",
+        how="Two workers begin the same batch behind a barrier.",
+    ),
+    "poison": Row(
+        fault="Poison messages",
+        promises="5",
+        how="Bodies that no Tasklane wrote, in a batch with good ones; they end in the dead-letter queue.",
+    ),
+    "bad-input": Row(
+        fault="Bad input",
+        promises="5",
+        how="What cannot be accepted is answered with a problem document; a result that is no JSON ends a failed task.",
+    ),
+    "record-unreadable": Row(
+        fault="A record that this version cannot read",
+        promises="1, 5",
+        how="An item with an unknown status is due, in every shard, before the tasks that lost their messages.",
+    ),
+    "two-sweepers": Row(
+        fault="Two sweepers at once",
+        promises="2, 3",
+        how="Two processes sweep the same 200 due tasks at the same moment: each is sent once.",
+    ),
+    "clock-near": Row(
+        fault="Clocks differ by a few seconds",
+        promises="3",
+        how="The sweeper's clock is 4 s ahead of the worker's, at the end of the lease: the run is left alone.",
+    ),
+    "clock-far": Row(
+        fault="Clocks differ by ten minutes",
+        promises="2, 3",
+        how="One worker ten minutes ahead, one ten minutes behind, the sweeper in between.",
+    ),
+    "storm": Row(
+        fault="Everything at once",
+        promises="1, 2, 3, 4",
+        how="A fifth of all requests is broken, in every way there is; one of two workers is killed on the way; the "
+        "receiver of the callbacks answers 500 to a fifth.",
+    ),
+    "outbound": Row(
+        fault="A callback to an address that is not public",
+        promises="6",
+        how="A real server listens on loopback: nobody connects to it, and the callback is recorded with the reason.",
+    ),
+}
+
+HEAD: Final = """\
+# Reliability
+
+Made by `tests/faults` (`RELIABILITY=write make test`); do not edit. Every row is a test that breaks the running system:
+real processes, real signals, requests broken on their way to the engine. The promises:
+
+1. **Accepted means kept.** Once the API answered 2xx, the task reaches a final status, whichever process dies between
+   whichever two steps, and whatever the queue or the table refuses meanwhile.
+2. **A status never goes backwards.** Every transition is one conditional write; final is final.
+3. **Effects at least once, outcomes exactly once.** Only the holder of the current attempt writes the outcome.
+4. **A promised callback is delivered at least once, or is listed as undelivered.**
+5. **Nothing is lost on bad input.** It is refused with a problem document, or ends as a failed task or a dead letter.
+6. **Nobody gets in.** Outbound calls reach public addresses only. (API keys come with a later part; until then the
+   deployed API takes only calls that are signed with the account's own credentials.)
+
+*Tried* counts tasks (or messages, or requests, where these are what is tried). *Lost*: no final status, or a callback
+neither delivered nor listed. *Doubled*: two outcomes, or a status that went backwards. *Recovered* is the time from the
+fault to the last outcome by the installation's clock, which the tests set ahead; their recovery window is 2 s and their
+handlers may take 30 s. A deployed sweeper comes once a minute, so up to 60 s are to be added.
+
+| fault | promises | how it is broken | tried | lost | doubled | recovered |
+| --- | --- | --- | ---: | ---: | ---: | --- |
+"""
+
+
+def page(figures: Mapping[str, Figures]) -> str:
+    """docs/reliability.md."""
+    return HEAD + "".join(_line(row, figures[name]) for name, row in ROWS.items())
+
+
+def _line(row: Row, figures: Figures) -> str:
+    cells = (row.fault, row.promises, row.how, figures.tried, figures.lost, figures.doubled, figures.recovered)
+    return f"| {' | '.join(map(str, cells))} |\n"

@@ -1,0 +1,94 @@
+"""The handlers that the tests run. What they do to the world is a line in a file, so that effects can be counted."""
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from tasklane.context import TaskContext
+from tasklane.registry import Registry
+from tasklane.retry import RetryPolicy
+
+GATE_SECONDS = 60.0
+POLL_SECONDS = 0.01
+
+
+class Work(BaseModel):
+    """``hold``, ``crash`` and ``fail`` say in which attempts (as far as that number) it waits at its gate, takes the
+    process down, or raises."""
+
+    number: int
+    hold: int = 0
+    crash: int = 0
+    fail: int = 0
+
+
+class Done(BaseModel):
+    square: int
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """One line of the effects: a handler began."""
+
+    task_id: str
+    attempt: int
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What handlers change and what they wait for, in a folder that all processes share."""
+
+    folder: Path
+
+    def note(self, task_id: str, attempt: int) -> None:
+        # One write of one line to a file opened for appending is whole, whoever else writes.
+        file = os.open(self.folder / "effects", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        try:
+            os.write(file, f"{task_id} {attempt} {os.getpid()}\n".encode())
+        finally:
+            os.close(file)
+
+    def effects(self, task_id: str | None = None) -> list[Effect]:
+        path = self.folder / "effects"
+        lines = path.read_text().splitlines() if path.exists() else []
+        found = [Effect(task_id=a, attempt=int(b), pid=int(c)) for a, b, c in (line.split() for line in lines)]
+        return [one for one in found if task_id in (None, one.task_id)]
+
+    def open_gate(self, task_id: str) -> None:
+        (self.folder / f"gate-{task_id}").touch()
+
+    def wait_at_gate(self, task_id: str) -> None:
+        gate, patience = self.folder / f"gate-{task_id}", threading.Event()
+        for _ in range(int(GATE_SECONDS / POLL_SECONDS)):
+            if gate.exists():
+                return
+            patience.wait(POLL_SECONDS)
+        raise TimeoutError("nobody opened the gate")
+
+
+def task_types(world: World) -> Registry:
+    """The task types ``work`` (plain) and ``async-work``."""
+    registry = Registry()
+
+    # Without a pause a retry is sent without a delay, which would pass in the engine's time and not in the tests'.
+    @registry.task("work", timeout_seconds=30, retry=RetryPolicy(max_attempts=4, base_seconds=0))
+    def work(payload: Work, context: TaskContext) -> Done:
+        world.note(context.task_id, context.attempt)
+        if context.attempt <= payload.crash:
+            os._exit(86)
+        if context.attempt <= payload.hold:
+            world.wait_at_gate(context.task_id)
+        if context.attempt <= payload.fail:
+            raise OSError("the disk is full")
+        return Done(square=payload.number**2, attempt=context.attempt)
+
+    @registry.task("async-work", timeout_seconds=30, retry=RetryPolicy(max_attempts=4, base_seconds=0.5))
+    async def async_work(payload: Work, context: TaskContext) -> Done:
+        return work(payload, context)
+
+    return registry

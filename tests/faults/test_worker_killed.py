@@ -1,0 +1,80 @@
+"""A worker process dies in mid-task, freezes past its lease, or is taken down by a handler."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tasklane.task import Status
+from tests.faults.history import figures
+from tests.faults.installation import Installation
+from tests.faults.processes import start, workers
+from tests.faults.recovery import recover_here, recover_there, sweep_when_due
+from tests.faults.rows import Figures
+from tests.support.waiting import wait_for
+
+
+@pytest.mark.row("worker-killed")
+def test_tasks_of_a_killed_worker_are_completed_by_the_next_attempt(
+    installation: Installation, record: Callable[[Figures], None]
+) -> None:
+    services, world = installation.services(), installation.world
+    tasks = installation.submit(services, numbers=range(10), hold=1)
+    with workers(installation) as (worker,):
+        wait_for(lambda: len(world.effects()) == 10)
+        worker.kill()
+    killed_at = installation.clock.now()
+
+    ended = recover_here(installation, services, tasks)
+
+    assert {task.status for task in ended} == {Status.COMPLETED}
+    assert {[attempt.error.type for attempt in task.attempts] == ["AttemptLost"] for task in ended} == {True}
+    assert [len(world.effects(task.id)) for task in tasks] == [2] * 10
+    record(figures(installation, tasks, since=killed_at))
+
+
+@pytest.mark.row("worker-frozen")
+def test_a_frozen_worker_that_comes_back_cannot_write_its_outcome(
+    installation: Installation, record: Callable[[Figures], None]
+) -> None:
+    services, world = installation.services(), installation.world
+    with workers(installation) as (frozen,):
+        (task,) = installation.submit(services, hold=1)
+        wait_for(lambda: world.effects(task.id))
+        frozen.freeze()
+        frozen_at = installation.clock.now()
+        sweep_when_due(installation, services, [task])
+        (ended,) = recover_here(installation, services, [task])
+
+        world.open_gate(task.id)
+        frozen.thaw()
+        wait_for(lambda: "run_lost" in frozen.log)
+
+    assert ended.result is not None
+    assert ended.result.text == '{"square":49,"attempt":2}'
+    assert installation.task(task) == ended
+    record(figures(installation, [task], since=frozen_at))
+
+
+@pytest.mark.row("handler-crash")
+def test_a_handler_that_kills_its_process_fails_alone(
+    installation: Installation, record: Callable[[Figures], None]
+) -> None:
+    services, world = installation.services(), installation.world
+    nine = installation.submit(services, numbers=range(9))
+    (crasher,) = installation.submit(services, crash=99)
+    begun_at = installation.clock.now()
+    with workers(installation) as running:
+
+        def restart() -> None:
+            if all(worker.has_ended for worker in running):
+                running.append(start(installation))
+
+        recover_there(installation, services, [*nine, crasher], meanwhile=restart)
+
+    assert {task.status for task in installation.tasks(nine)} == {Status.COMPLETED}
+    failed = installation.task(crasher)
+    assert failed.status is Status.FAILED
+    assert failed.error is not None
+    assert failed.error.type == "AttemptLost"
+    assert len(world.effects(crasher.id)) == crasher.max_attempts
+    record(figures(installation, [*nine, crasher], since=begun_at))
