@@ -1,0 +1,109 @@
+"""The main job: 500 mixed tasks over HTTP, each to its right result and to exactly one signed callback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from infra.local.options import LOCAL_SECRET
+from tests.e2e.local_run import Callback, Receiver, receiver, submit, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+TASKS = 500
+DOCUMENT = b"tasklane " * 1000
+LARGE = "x" * 100_000  # far over what an item keeps: goes through S3
+
+
+def fibonacci(n: int) -> int:
+    a, b = 0, 1
+    for _ in range(n):
+        a, b = b, a + b
+    return a
+
+
+def make_task(number: int, receiver_url: str) -> tuple[dict[str, Any], Any]:
+    """A task and its right result."""
+    kinds = [
+        ({"type": "FibonacciTask", "payload": {"n": number % 101}}, {"result": fibonacci(number % 101)}),
+        ({"type": "echo", "payload": {"number": number}}, {"number": number}),
+        ({"type": "FibonacciTask", "payload": {"n": 10}}, {"result": 55}),
+        ({"type": "echo", "payload": {"text": "grüße 🚀", "list": [number, None]}},
+         {"text": "grüße 🚀", "list": [number, None]}),
+        ({"type": "echo", "payload": {"number": number, "large": LARGE}}, {"number": number, "large": LARGE}),
+        ({"type": "fetch_url", "payload": {"url": f"{receiver_url}/document"}}, None),
+        ({"type": "sleep", "payload": {"seconds": 0.05}}, None),
+    ]  # fmt: skip
+    # Two of the costly kinds in ten tasks, the rest quick ones.
+    task, result = kinds[4 + number // 10 % 3] if number % 10 == 0 else kinds[number % 4]
+    return task | {"priority": number % 5 + 1, "callback_url": f"{receiver_url}/callbacks/{number}"}, result
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[Receiver]:
+    with receiver(DOCUMENT) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ids(client: httpx.Client, sink: Receiver) -> list[str]:
+    """The tasks' ids, by number, when all callbacks are there."""
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(lambda number: submit(client, **make_task(number, sink.url)[0]), range(TASKS)))
+    wait_for(lambda: len({callback.path for callback in sink.received}) == TASKS, 90, "a callback of every task")
+    return ids
+
+
+def test_every_task_completes_with_the_right_result(client: httpx.Client, sink: Receiver, ids: list[str]) -> None:
+    assert len(set(ids)) == TASKS
+    for number, task_id in enumerate(ids):
+        task = client.get(f"/v1/tasks/{task_id}").json()
+        sent, result = make_task(number, sink.url)
+
+        assert (task["status"], task["attempt"]) == ("completed", 1), task
+        assert (task["type"], task["priority"]) == (sent["type"], sent["priority"])
+        given = client.get(f"/v1/tasks/{task_id}/result").json()
+        if sent["type"] == "fetch_url":
+            assert (given["status"], given["length"]) == (200, len(DOCUMENT))
+            assert given["sha256"] == hashlib.sha256(DOCUMENT).hexdigest()
+        elif sent["type"] == "sleep":
+            assert given["slept_seconds"] >= 0.05
+        else:
+            assert given == result
+
+
+def test_every_callback_comes_exactly_once(client: httpx.Client, sink: Receiver, ids: list[str]) -> None:
+    def delivered(task_id: str) -> bool:
+        return bool(client.get(f"/v1/tasks/{task_id}").json()["callback"]["state"] == "delivered")
+
+    # Delivered is final: after it no further try can come.
+    for task_id in ids:
+        wait_for(lambda task_id=task_id: delivered(task_id), 10, f"delivery of {task_id}")
+        assert client.get(f"/v1/tasks/{task_id}").json()["callback"]["tries"] == 1
+    assert sorted(callback.path for callback in sink.received) == sorted(f"/callbacks/{n}" for n in range(TASKS))
+
+
+def test_every_callback_is_signed_and_tells_its_task(sink: Receiver, ids: list[str]) -> None:
+    webhook = Webhook(LOCAL_SECRET)
+    for callback in sink.received:
+        webhook.verify(callback.body, callback.headers)
+        event = json.loads(callback.body)
+        assert event["type"] == "task.completed"
+        assert event["data"]["id"] == ids[int(callback.path.rsplit("/", 1)[-1])]
+    assert len({callback.headers["webhook-id"] for callback in sink.received}) == TASKS
+
+
+def test_a_changed_callback_does_not_verify(sink: Receiver, ids: list[str]) -> None:
+    first: Callback = sink.received[0]
+    with pytest.raises(Exception, match="signature"):
+        Webhook(LOCAL_SECRET).verify(first.body + b" ", first.headers)
