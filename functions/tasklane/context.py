@@ -3,13 +3,14 @@
 import logging
 import threading
 import time
+import uuid
 from collections.abc import MutableMapping
 from typing import Any
 
-from tasklane.document import blob_prefix
-from tasklane.errors import RunLost
+from tasklane import document
+from tasklane.errors import RunLost, TaskCancelled
 from tasklane.ports import BlobStore, Downloader, HttpResponse
-from tasklane.task import Progress
+from tasklane.task import Document, Progress, Task
 
 
 class TaskLogger(logging.LoggerAdapter[logging.Logger]):
@@ -27,19 +28,17 @@ class TaskContext:
     def __init__(
         self,
         *,
-        task_id: str,
-        task_type: str,
-        attempt: int,
+        task: Task,
         deadline: float,
         blobs: BlobStore,
         downloader: Downloader,
     ) -> None:
-        self.task_id = task_id
+        self.task_id = task.id
         """The task's id; the same in every attempt, so a good key for making effects idempotent."""
-        self.attempt = attempt
+        self.attempt = task.attempt
         """1 in the first attempt."""
-        ids = {"task_id": task_id, "task_type": task_type, "attempt": attempt}
-        self.logger: logging.LoggerAdapter[logging.Logger] = TaskLogger(logging.getLogger(f"handlers.{task_type}"), ids)
+        ids = {"task_id": task.id, "task_type": task.type, "attempt": task.attempt}
+        self.logger: logging.LoggerAdapter[logging.Logger] = TaskLogger(logging.getLogger(f"handlers.{task.type}"), ids)
         """Writes log lines that carry the task's ids."""
         self.has_kept_files = False
         """Whether ``keep_file`` was used."""
@@ -47,26 +46,61 @@ class TaskContext:
         self._blobs = blobs
         self._downloader = downloader
         self._lock = threading.Lock()
-        self._progress: Progress | None = None
-        self._closed = False
+        self._run = task.run
+        self._progress: Progress | None = task.progress
+        self._state = task.state
+        self._ended = False
+        self._cancelled = False
 
     def remaining(self) -> float:
         """Seconds until this attempt is timed out; never negative."""
         return max(0.0, self._deadline - time.monotonic())
 
+    @property
+    def state(self) -> Any:
+        """What an earlier run of this task left here (``Continue``, ``checkpoint``); None where there is nothing.
+
+        Raises Unavailable where a large state cannot be read.
+        """
+        kept = self.last_state()
+        return None if kept is None else document.read(kept, self._blobs)
+
+    def checkpoint(self, state: Any) -> None:
+        """Keep ``state`` (JSON) for the next run, should this one fail or be lost.
+
+        Cheap, however often it is called: the worker writes the latest every few seconds, and with the outcome. Raises
+        as ``progress`` does; ValueError where ``state`` is no JSON; DocumentTooLarge, Unavailable.
+        """
+        kept = self.pack_state(state)
+        with self._lock:
+            self._refuse_if_over()
+            self._state = kept
+
+    def pack_state(self, state: Any) -> Document | None:
+        """The document for a state; a large one is put into the blob store. Raises as ``checkpoint``."""
+        if state is None:
+            return None
+        key = f"{document.blob_prefix(self.task_id)}state-{self._run}-{uuid.uuid4().hex[:8]}"
+        return document.pack(document.to_text(state), key, self._blobs)
+
+    def raise_if_cancelled(self) -> None:
+        """Raises TaskCancelled where the task was called off, RunLost where the attempt has been given up."""
+        with self._lock:
+            self._refuse_if_over()
+
     def progress(self, fraction: float, message: str | None = None) -> None:
         """Say how far the task is: ``fraction`` from 0 to 1 and, if you like, a sentence.
 
         Cheap, however often it is called: the worker writes the latest word every few seconds. Raises ValueError for a
-        fraction out of range, and RunLost where the attempt has been given up (timed out): stop then.
+        fraction out of range, TaskCancelled where the task was called off, and RunLost where the attempt has been given
+        up (timed out): stop then.
         """
         if not 0.0 <= fraction <= 1.0:  # also refuses NaN
             raise ValueError(f"progress is a fraction from 0 to 1, not {fraction!r}")
         if message is not None:
             message = message.encode("utf-8", "replace").decode()[:200]
         with self._lock:
-            if self._closed:
-                raise RunLost(f"attempt {self.attempt} of task {self.task_id} has ended")
+            self._refuse_if_over()
             self._progress = Progress(fraction=round(float(fraction), 4), message=message)
 
     def download(self, url: str, max_bytes: int) -> HttpResponse:
@@ -82,7 +116,7 @@ class TaskContext:
 
         Raises Unavailable.
         """
-        key = f"{blob_prefix(self.task_id)}files/{name}"
+        key = f"{document.blob_prefix(self.task_id)}files/{name}"
         self.has_kept_files = True
         self._blobs.put(key, content, content_type)
         return key
@@ -92,7 +126,28 @@ class TaskContext:
         with self._lock:
             return self._progress
 
+    def last_state(self) -> Document | None:
+        """The latest checkpoint, or what an earlier run left."""
+        with self._lock:
+            return self._state
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task was called off while it ran."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """The task was called off: its handler is told so at its next ``progress``."""
+        with self._lock:
+            self._cancelled = True
+
     def close(self) -> None:
         """The attempt has ended: a handler that goes on in its thread is told so at its next ``progress``."""
         with self._lock:
-            self._closed = True
+            self._ended = True
+
+    def _refuse_if_over(self) -> None:
+        if self._ended:
+            raise RunLost(f"attempt {self.attempt} of task {self.task_id} has ended")
+        if self._cancelled:
+            raise TaskCancelled(f"task {self.task_id} was called off")

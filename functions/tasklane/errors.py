@@ -13,12 +13,15 @@
     ├── Unavailable               a table, queue or bucket refused or did not answer
     ├── HandlerError              what a handler raises to steer its own retries
     │   ├── NonRetryable          … another attempt would fail in the same way
-    │   └── RetryLater            … another attempt makes sense at a time that the handler knows
+    │   ├── RetryLater            … another attempt makes sense at a time that the handler knows
+    │   └── Continue              … not an error: the task goes on in a new run, with a state
     ├── AttemptFailed             how an attempt ended without the handler's own exception
     │   ├── AttemptTimedOut       … it ran longer than it was allowed to
     │   ├── AttemptLost           … its worker disappeared
+    │   ├── TooManyContinuations  … it asked to go on once more than its type allows
     │   └── InvalidResult         … what it returned is no JSON or does not fit the declared result
     ├── RunLost                   this run no longer holds the task
+    ├── TaskCancelled             the task was called off while it ran
     ├── AddressRefused            the outbound guard does not let a request go there
     └── ConfigurationError        a setting is missing or makes no sense
 """
@@ -107,6 +110,18 @@ class RetryLater(HandlerError):
         self.retry_after = retry_after
 
 
+class Continue(HandlerError):
+    """Raised by a handler: go on in a new run, with ``state`` (JSON) in ``context.state``, ``after`` seconds from now.
+
+    Not counted as an attempt; for work that takes longer than one run may. Bounded by the type's ``max_continuations``.
+    """
+
+    def __init__(self, state: Any = None, after: float = 0.0) -> None:
+        super().__init__("the handler goes on in a new run")
+        self.state = state
+        self.after = after
+
+
 class AttemptFailed(TasklaneError):
     """An attempt that ended without an exception of the handler's own."""
 
@@ -123,8 +138,16 @@ class InvalidResult(AttemptFailed):
     """The handler returned something that is not JSON, or that does not fit its declared result."""
 
 
+class TooManyContinuations(AttemptFailed):
+    """The handler raised Continue once more than its type's ``max_continuations``."""
+
+
 class RunLost(TasklaneError):
     """This run no longer holds the task: another run has begun, or the task is final."""
+
+
+class TaskCancelled(TasklaneError):
+    """Somebody called the task off while it ran: let go of what you hold, and let this pass."""
 
 
 class AddressRefused(NonRetryable):

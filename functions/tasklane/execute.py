@@ -5,41 +5,31 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, CancelledError, Future, wait
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tasklane import document, transitions
 from tasklane.context import TaskContext
 from tasklane.dispatch import send_callbacks, send_to_lanes
-from tasklane.errors import (
-    AttemptTimedOut,
-    DocumentTooLarge,
-    InvalidResult,
-    TasklaneError,
-    Unavailable,
-    public_details,
-)
+from tasklane.errors import TasklaneError, Unavailable
 from tasklane.ids import new_lease_id
 from tasklane.invoke import HandlerStopped, Invoker
 from tasklane.message import TaskMessage
+from tasklane.outcome import Outcomes
 from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, Downloader, TaskQueue, TaskStore
 from tasklane.registry import Registry, TaskType
-from tasklane.retry import Random, RetryPolicy, next_attempt_at
+from tasklane.retry import Random
+from tasklane.run import Run
 from tasklane.save import save_patiently
-from tasklane.task import Document, ErrorDetails, Task
+from tasklane.task import Task
 from tasklane.transitions import Timing
+from tasklane.watch import Watch
 
 logger = logging.getLogger(__name__)
 
 REPORT_RESERVE_SECONDS: Final = 3.0
 """Kept back from an invocation's time, so that the outcome of what overran can still be written."""
-LINGER_SECONDS: Final = 0.01
-"""How long a first outcome waits for others of its batch, so that they share a write."""
-WATCH_SECONDS: Final = 1.0
-"""How often the worker looks up from waiting, to write progress."""
-PROGRESS_SECONDS: Final = 2.0
-"""At most so often is a task's progress written."""
 EARLY_TOLERANCE_MS: Final = 1000
 """A message this much before its time is run: queues round to seconds."""
 
@@ -68,18 +58,6 @@ class BatchReport:
         )
 
 
-@dataclass(kw_only=True, slots=True)
-class _Run:
-    """A handler at work; ``task`` is the record as last written."""
-
-    task: Task
-    task_type: TaskType
-    context: TaskContext
-    seconds: float
-    deadline: float
-    progress_written: float = field(default_factory=time.monotonic)
-
-
 class Execute:
     """Claims tasks, runs their handlers side by side, writes the outcomes, and sends what follows from them."""
 
@@ -104,8 +82,9 @@ class Execute:
         self._registry = registry
         self._clock = clock
         self._timing = timing
-        self._random = random
         self._invoker = Invoker()
+        self._watch = Watch(store=store, invoker=self._invoker, clock=clock, timing=timing)
+        self._outcomes = Outcomes(blobs=blobs, clock=clock, timing=timing, random=random)
 
     def __call__(self, messages: Sequence[TaskMessage], remaining: Callable[[], float]) -> BatchReport:
         """Run the tasks that ``messages`` announce; ``remaining`` tells the seconds this process still has.
@@ -135,7 +114,9 @@ class Execute:
         refused = len(answers) - len(unhandled) - len(tasks)
         if refused:
             logger.info("Some messages were doubled or late.", extra={"action": "claim_refused", "count": refused})
-        outcomes = self._watch([self._begin(task, remaining()) for task in tasks])
+        outcomes: list[Outcome] = []
+        runs = [self._begin(task, remaining()) for task in tasks]
+        self._watch.until_all_end(runs, lambda ended: outcomes.extend(self._finish(ended)))
         return BatchReport(unhandled=frozenset(unhandled), refused=refused, outcomes=tuple(outcomes))
 
     def close(self) -> None:
@@ -175,17 +156,10 @@ class Execute:
             due_at=transitions.moved_due(message.due_at, until, self._timing),
         )
 
-    def _begin(self, task: Task, remaining: float) -> "tuple[Future[Any], _Run]":
+    def _begin(self, task: Task, remaining: float) -> Run:
         seconds = max(0.0, min(task.timeout_seconds, remaining - REPORT_RESERVE_SECONDS))
         deadline = time.monotonic() + seconds
-        context = TaskContext(
-            task_id=task.id,
-            task_type=task.type,
-            attempt=task.run,
-            deadline=deadline,
-            blobs=self._blobs,
-            downloader=self._downloader,
-        )
+        context = TaskContext(task=task, deadline=deadline, blobs=self._blobs, downloader=self._downloader)
         try:
             task_type = self._registry.find(task.type)
             future = self._start(task, task_type, context)
@@ -193,7 +167,7 @@ class Execute:
             task_type = TaskType(name=task.type)
             future = Future()
             future.set_exception(exc)
-        return future, _Run(task=task, task_type=task_type, context=context, seconds=seconds, deadline=deadline)
+        return Run(task=task, task_type=task_type, context=context, future=future, seconds=seconds, deadline=deadline)
 
     def _start(self, task: Task, task_type: TaskType, context: TaskContext) -> "Future[Any]":
         handler = task_type.handler
@@ -214,84 +188,12 @@ class Execute:
 
         return self._invoker.start(run_async if task_type.is_async else run_plain, is_async=task_type.is_async)
 
-    # -- while handlers run -------------------------------------------------------------------------------------------
-
-    def _watch(self, begun: "Sequence[tuple[Future[Any], _Run]]") -> list[Outcome]:
-        runs = dict(begun)
-        outcomes: list[Outcome] = []
-        while runs:
-            next_deadline = min(run.deadline for run in runs.values())
-            pause = min(WATCH_SECONDS, max(0.0, next_deadline - time.monotonic()))
-            done, _ = wait(runs, timeout=pause, return_when=FIRST_COMPLETED)
-            if done and len(done) < len(runs):
-                done, _ = wait(runs, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED)
-            overdue = [f for f, run in runs.items() if f not in done and run.deadline <= time.monotonic()]
-            ended = [(future, runs.pop(future)) for future in (*done, *overdue)]
-            if ended:
-                outcomes += self._finish(ended)
-            self._write_progress(list(runs.values()))
-        return outcomes
-
-    def _write_progress(self, runs: Sequence[_Run]) -> None:
-        changes = []
-        for run in runs:
-            progress = run.context.last_progress()
-            if progress == run.task.progress or time.monotonic() - run.progress_written < PROGRESS_SECONDS:
-                continue
-            after = run.task.evolve(progress=progress)
-            changes.append(Change(before=run.task, after=after))
-            run.task, run.progress_written = after, time.monotonic()
-        if changes:
-            self._store.save(changes)
-
     # -- after the handler --------------------------------------------------------------------------------------------
 
-    def _finish(self, ended: "Sequence[tuple[Future[Any], _Run]]") -> list[Outcome]:
-        changes = [Change(before=run.task, after=self._after(future, run)) for future, run in ended]
+    def _finish(self, ended: Sequence[Run]) -> list[Outcome]:
+        changes = [Change(before=run.task, after=self._outcomes.after(run)) for run in ended]
         self._write(changes)
         return [_outcome(change.after) for change in changes]
-
-    def _after(self, future: "Future[Any]", run: _Run) -> Task:
-        run.context.close()
-        now = self._clock.now()
-        kept = run.task.has_blobs or run.context.has_kept_files
-        task = run.task.evolve(progress=run.context.last_progress(), has_blobs=kept)
-        try:
-            result = self._result(future, run)
-        except Exception as exc:  # noqa: BLE001 - whatever a handler raises is the outcome of its attempt
-            return self._failed(task, run.task_type.retry, exc, now)
-        ids = {
-            "task_id": task.id,
-            "task_type": task.type,
-            "attempt": task.run,
-            "duration_ms": now - (task.started_at or now),
-        }
-        logger.info("A task was completed.", extra={"action": "task_completed", **ids})
-        return transitions.completed(task, result, now, self._timing)
-
-    def _result(self, future: "Future[Any]", run: _Run) -> Document:
-        if not future.done():
-            self._invoker.abandon(future)
-            raise AttemptTimedOut(f"The attempt was still running after {run.seconds:g} seconds.")
-        try:
-            value = future.result(timeout=0)
-        except CancelledError as exc:
-            raise HandlerStopped("the handler was cancelled") from exc
-        text = run.task_type.dump_result(value).decode()
-        try:
-            return document.pack(text, f"{document.blob_prefix(run.task.id)}result-{run.task.run}", self._blobs)
-        except DocumentTooLarge as exc:
-            raise InvalidResult(exc.detail) from exc
-
-    def _failed(self, task: Task, policy: RetryPolicy, error: Exception, now: int) -> Task:
-        retry_at = next_attempt_at(task, policy, error, now, self._random)
-        logger.warning(
-            "An attempt failed.",
-            extra={"action": "attempt_failed", "task_id": task.id, "task_type": task.type, "attempt": task.run},
-            exc_info=error,
-        )
-        details = ErrorDetails(**public_details(error))
-        return transitions.attempt_failed(task, details, now, self._timing, retry_at=retry_at)
 
     def _write(self, changes: Sequence[Change]) -> None:
         """Write outcomes; what cannot be written is left to the lease, the sweeper and another attempt."""

@@ -66,6 +66,9 @@ class TaskStore(Protocol):
     def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
         """Write changes. False: refused, as somebody else changed the task first. Repeating a written one is True."""
 
+    def renew(self, changes: Sequence[Change]) -> list[Task | Unavailable | None]:
+        """As ``save``, for runs that go on: an entry is the task as it is afterwards. None: the run is lost."""
+
     def due(self, shard: str, until: int, limit: int) -> list[str]:
         """Ids of at most ``limit`` tasks whose ``due_at`` is not after ``until``, the longest due first.
 

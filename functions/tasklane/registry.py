@@ -23,6 +23,7 @@ from tasklane.retry import RetryPolicy
 from tasklane.task import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 DEFAULT_TIMEOUT_SECONDS = 60
+DEFAULT_CONTINUATIONS = 100
 MAX_TIMEOUT_SECONDS = 900
 """As long as a Lambda may run."""
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -45,6 +46,8 @@ class TaskType:
     timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
     retry: RetryPolicy = RetryPolicy()
     wants_context: bool = False
+    max_continuations: int = DEFAULT_CONTINUATIONS
+    """How often a handler may raise Continue; what bounds a task that feeds itself."""
 
     @property
     def description(self) -> str:
@@ -106,6 +109,7 @@ class Registry:
         priority: int = DEFAULT_PRIORITY,
         timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS,
         retry: RetryPolicy | None = None,
+        max_continuations: int = DEFAULT_CONTINUATIONS,
     ) -> Callable[[_Handler], _Handler]:
         """Make the decorated function the handler of task type ``name``; it stays callable as it is.
 
@@ -125,6 +129,7 @@ class Registry:
                     timeout_seconds=timeout_seconds,
                     retry=retry or RetryPolicy(),
                     wants_context=wants_context,
+                    max_continuations=max_continuations,
                 )
             )
             return handler

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from tasklane.errors import AttemptFailed, InvalidPayload, InvalidResult, NonRetryable
+from tasklane.errors import AttemptFailed, InvalidPayload, InvalidResult, NonRetryable, TooManyContinuations
 from tasklane.task import Task
 
 MAX_PAUSE_SECONDS: Final = 366 * 86_400
@@ -13,7 +13,7 @@ MAX_PAUSE_SECONDS: Final = 366 * 86_400
 Random: TypeAlias = Callable[[], float]
 """Gives a number from 0 up to, but not, 1."""
 
-_HOPELESS = (NonRetryable, InvalidResult, InvalidPayload)
+_HOPELESS = (NonRetryable, InvalidResult, InvalidPayload, TooManyContinuations)
 """Errors that the next attempt would meet again."""
 
 
@@ -70,13 +70,13 @@ def next_attempt_at(task: Task, policy: RetryPolicy, error: BaseException, now: 
     # What ends an attempt from outside (a lost worker, a time limit) is no error of the handler's to be judged by.
     handlers_own = not isinstance(error, AttemptFailed)
     listed = isinstance(error, policy.retry_on) and not isinstance(error, policy.no_retry_on)
-    if task.run >= task.max_attempts or not is_retryable(error) or (handlers_own and not listed):
+    if task.attempt >= task.max_attempts or not is_retryable(error) or (handlers_own and not listed):
         return None
     asked = getattr(error, "retry_after", None)
     if isinstance(asked, int | float) and 0 <= asked <= MAX_PAUSE_SECONDS:
         at = now + int(asked * 1000)
     else:
-        at = now + backoff_ms(policy, task.run, random)
+        at = now + backoff_ms(policy, task.attempt, random)
     if policy.max_age_seconds is not None and at > task.created_at + policy.max_age_seconds * 1000:
         return None
     return at

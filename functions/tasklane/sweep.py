@@ -134,6 +134,8 @@ class Sweep:
         lost_at = (task.lease_until or 0) + CLOCK_TOLERANCE_MS
         if now < lost_at:
             return task.evolve(due_at=lost_at)
+        if task.cancel_requested:
+            return transitions.cancelled(task, now, self._timing)
         error = AttemptLost(f"The worker of attempt {task.run} was lost: its lease ran out.")
         logger.warning("A worker was lost.", extra={"action": "attempt_lost", "task_id": task.id, "attempt": task.run})
         retry_at = next_attempt_at(task, self._policy(task), error, now, self._random)

@@ -166,7 +166,15 @@ class Task:
     expires_at: int | None = None
     """Not started by then, it expires; None: never."""
     run: int = 0
-    """How often it was claimed: the fence. Only the holder of the current run may write."""
+    """The number of its present or last claim: the fence. Only the holder of the current run may write."""
+    uncounted: int = 0
+    """How many of its runs were no attempts: continuations, and starts that were put off."""
+    continuations: int = 0
+    """How often its handler asked to go on in a new run."""
+    state: Document | None = None
+    """What its handler wants to find again in its next run."""
+    cancel_requested: bool = False
+    """Somebody called it off while it was running; its worker has not answered yet."""
     lease_id: str | None = None
     """Who wrote last, where that matters: tells a process its own write from another's when the answer was lost."""
     has_blobs: bool = False
@@ -203,6 +211,11 @@ class Task:
     def evolve(self, **changes: Any) -> "Task":
         """A copy with these fields changed."""
         return replace(self, **changes)
+
+    @property
+    def attempt(self) -> int:
+        """The number of the present or last attempt; 0 before the first."""
+        return self.run - self.uncounted
 
     def is_held(self, now: int) -> bool:
         """True while a run's lease lasts."""

@@ -6,8 +6,10 @@ from typing import Final
 from tasklane.message import MAX_DELAY_SECONDS
 from tasklane.task import MAX_HISTORY, Attempt, CallbackState, Document, ErrorDetails, Status, Task
 
+LEASE_SECONDS: Final = 60
+"""How long a lease lasts at most before its worker must renew it."""
 LEASE_MARGIN_MS: Final = 15_000
-"""How much longer a lease lasts than the attempt may: for slow writes and for clocks that differ."""
+"""How much longer a lease lasts than the run may go unrenewed: for slow writes and for clocks that differ."""
 PROMOTE_AHEAD_MS: Final = (MAX_DELAY_SECONDS - 60) * 1000
 """How long before its time the sweeper hands a far-off task to its lane: what a queue can delay, less one sweep."""
 MAX_DOUBLINGS: Final = 10
@@ -49,8 +51,8 @@ def next_callback_look(task: Task, now: int, timing: Timing) -> int:
 
 
 def lease_until(timeout_seconds: int, now: int) -> int:
-    """When an attempt begun ``now`` is taken to be lost."""
-    return now + timeout_seconds * 1000 + LEASE_MARGIN_MS
+    """When a run begun, or renewed, ``now`` is taken to be lost; ``timeout_seconds`` is what it still has."""
+    return now + min(timeout_seconds, LEASE_SECONDS) * 1000 + LEASE_MARGIN_MS
 
 
 def moved_due(due_at: int, lease_end: int, timing: Timing) -> int | None:
@@ -72,6 +74,16 @@ def begun(task: Task, *, run: int, now: int, lease_id: str, lease_until: int, du
     )
 
 
+def renewed(task: Task, now: int, timing: Timing) -> Task:
+    """A running task whose worker still is at it.
+
+    ``due_at`` moves only when the lease would outlast it, and then as far as it may: moving it costs an index entry.
+    """
+    until = lease_until(LEASE_SECONDS, now)
+    late_enough = task.due_at is not None and task.due_at >= until
+    return task.evolve(lease_until=until, due_at=task.due_at if late_enough else until + timing.recovery_ms)
+
+
 def completed(task: Task, result: Document, now: int, timing: Timing) -> Task:
     """A running task whose handler returned."""
     task = task.evolve(
@@ -79,9 +91,28 @@ def completed(task: Task, result: Document, now: int, timing: Timing) -> Task:
         result=result,
         error=None,
         progress=task.progress and replace(task.progress, fraction=1.0),
+        state=None,
         has_blobs=task.has_blobs or result.blob_key is not None,
     )
     return _final(task, now, timing)
+
+
+def cancelled(task: Task, now: int, timing: Timing) -> Task:
+    """A waiting task that was called off, or a running one whose handler has let go."""
+    return _final(task.evolve(status=Status.CANCELLED), now, timing)
+
+
+def continued(task: Task, state: Document | None, at: int, now: int, timing: Timing) -> Task:
+    """A running task that goes on in a new run at ``at``; no attempt is counted."""
+    task = task.evolve(
+        state=state,
+        uncounted=task.uncounted + 1,
+        continuations=task.continuations + 1,
+        has_blobs=task.has_blobs or (state is not None and state.blob_key is not None),
+        lease_id=None,
+        lease_until=None,
+    )
+    return _waiting(task, at, now, timing)
 
 
 def expired(task: Task, now: int, timing: Timing) -> Task:
@@ -92,18 +123,21 @@ def expired(task: Task, now: int, timing: Timing) -> Task:
 
 def attempt_failed(task: Task, error: ErrorDetails, now: int, timing: Timing, *, retry_at: int | None) -> Task:
     """A running task whose attempt failed: it waits until ``retry_at``, or is failed where that is None."""
-    attempt = Attempt(number=task.run, started_at=task.started_at or now, finished_at=now, error=error)
+    attempt = Attempt(number=task.attempt, started_at=task.started_at or now, finished_at=now, error=error)
     task = task.evolve(attempts=(*task.attempts, attempt)[-MAX_HISTORY:], error=error, lease_id=None, lease_until=None)
     if retry_at is None:
         return _final(task.evolve(status=Status.FAILED), now, timing)
-    later = retry_at > now
-    waiting = task.evolve(
+    return _waiting(task.evolve(progress=None), retry_at, now, timing)
+
+
+def _waiting(task: Task, at: int, now: int, timing: Timing) -> Task:
+    later = at > now
+    task = task.evolve(
         status=Status.SCHEDULED if later else Status.PENDING,
-        run_at=retry_at if later else None,
-        progress=None,
+        run_at=at if later else None,
         sends=0,
     )
-    return waiting.evolve(due_at=next_look(waiting, now, timing))
+    return task.evolve(due_at=next_look(task, now, timing))
 
 
 def _final(task: Task, now: int, timing: Timing) -> Task:
@@ -115,6 +149,7 @@ def _final(task: Task, now: int, timing: Timing) -> Task:
         lease_id=None,
         lease_until=None,
         run_at=None,
+        cancel_requested=False,
         outcome_at=None if task.status is Status.COMPLETED else now,
         delete_at=now // 1000 + timing.retention_seconds,
     )

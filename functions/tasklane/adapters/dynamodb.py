@@ -53,10 +53,7 @@ class DynamoDbTaskStore:
 
     def claim(self, claims: Sequence[Claim]) -> list[Task | Unavailable | None]:
         """See TaskStore. The item comes back with the write, so a claim costs no read."""
-        writes = [claim_write(claim) for claim in claims]
-        if len(writes) == 1 or not self._batches:
-            return [self._claim(write) for write in writes]
-        return _each_chunk(writes, lambda chunk: self._execute(chunk, returning=True), _claimed)
+        return self._write_and_see([claim_write(claim) for claim in claims])
 
     def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
         """See TaskStore."""
@@ -64,6 +61,10 @@ class DynamoDbTaskStore:
         if len(writes) == 1 or not self._batches:
             return [self._save(write) for write in writes]
         return _each_chunk(writes, lambda chunk: self._execute(chunk, returning=False), _saved)
+
+    def renew(self, changes: Sequence[Change]) -> list[Task | Unavailable | None]:
+        """See TaskStore."""
+        return self._write_and_see([change_write(change) for change in changes])
 
     def due(self, shard: str, until: int, limit: int) -> list[str]:
         """See TaskStore. One query of the sparse index ``due``."""
@@ -114,7 +115,12 @@ class DynamoDbTaskStore:
             for task, r in zip(tasks, responses, strict=True)
         ]
 
-    def _claim(self, write: Write) -> Task | Unavailable | None:
+    def _write_and_see(self, writes: Sequence[Write]) -> list[Task | Unavailable | None]:
+        if len(writes) == 1 or not self._batches:
+            return [self._update_and_see(write) for write in writes]
+        return _each_chunk(writes, lambda chunk: self._execute(chunk, returning=True), _seen)
+
+    def _update_and_see(self, write: Write) -> Task | Unavailable | None:
         try:
             answer = self._client.update_item(TableName=self._table, ReturnValues="ALL_NEW", **write.as_update())
         except (ClientError, BotoCoreError) as exc:
@@ -177,7 +183,7 @@ def _each_chunk(
     return answers
 
 
-def _claimed(write: Write, response: Any) -> Task | None:
+def _seen(write: Write, response: Any) -> Task | None:
     if _code(response) is None:
         return from_item(response["Item"])
     return from_item(response["Error"]["Item"]) if _saved(write, response) else None

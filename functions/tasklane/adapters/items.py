@@ -4,8 +4,8 @@ An attribute that holds the field's default is not stored: every write is billed
 field of the same name in ``tasklane.task`` says what an attribute means; the others are:
 
 ``shard``                          which part of the indexes the task is in; a hash of its id
-``payload``, ``result``            JSON text as a string, or deflated (RFC 1950) as binary where that is shorter
-``payload_key``, ``payload_size``  instead of ``payload`` where it is in the blob store; likewise for ``result``
+``payload``, ``result``, ``state`` JSON text as a string, or deflated (RFC 1950) as binary where that is shorter
+``payload_key``, ``payload_size``  instead of ``payload`` where it is in the blob store; likewise for the others
 ``progress_message``               the sentence of ``progress``, which itself holds the fraction
 ``callback_url``, ``callback_state``, ``callback_tries``, ``callback_next_at``, ``callback_history``
 """
@@ -47,6 +47,8 @@ _NUMBERS: Final = (
     "run_at",
     "expires_at",
     "run",
+    "uncounted",
+    "continuations",
     "lease_until",
     "started_at",
     "finished_at",
@@ -55,7 +57,9 @@ _NUMBERS: Final = (
     "outcome_at",
     "delete_at",
 )
-_NOT_STORED: Final[Mapping[str, Any]] = {"tenant": DEFAULT_TENANT, "sends": 0}
+_FLAGS: Final = ("has_blobs", "cancel_requested")
+"""Attributes that are there, and true, or not there."""
+_NOT_STORED: Final[Mapping[str, Any]] = {"tenant": DEFAULT_TENANT, "sends": 0, "uncounted": 0, "continuations": 0}
 _CALLBACK_GUARD: Final = ("callback_state", "callback_tries")
 
 
@@ -82,8 +86,7 @@ def to_item(task: Task) -> Item:
             value = getattr(task, name)
             if value is not None and value != _NOT_STORED.get(name):
                 item[name] = {kind: str(value)}
-    if task.has_blobs:
-        item["has_blobs"] = {"BOOL": True}
+    item |= {name: {"BOOL": True} for name in _FLAGS if getattr(task, name)}
     if task.labels:
         item["labels"] = {"M": {name: {"S": value} for name, value in task.labels.items()}}
     if task.retry:
@@ -93,19 +96,21 @@ def to_item(task: Task) -> Item:
     if task.attempts:
         item["attempts"] = {"L": [_plain(asdict(attempt)) for attempt in task.attempts]}
     item |= _document("payload", task.payload)
-    return item | _document("result", task.result) | _progress_item(task.progress) | _callback_item(task.callback)
+    item |= _document("result", task.result) | _document("state", task.state)
+    return item | _progress_item(task.progress) | _callback_item(task.callback)
 
 
 def from_item(item: Mapping[str, Value]) -> Task:
     """The task that ``item`` keeps."""
     fields: dict[str, Any] = {name: item[name]["S"] for name in _STRINGS if name in item}
     fields |= {name: int(item[name]["N"]) for name in _NUMBERS if name in item}
+    fields |= {name: name in item for name in _FLAGS}
     return Task(
         id=item["task_id"]["S"],
         status=Status(item["status"]["S"]),
         payload=_read_document("payload", item) or Document(text="null", size=4),
         result=_read_document("result", item),
-        has_blobs="has_blobs" in item,
+        state=_read_document("state", item),
         retry=json.loads(item["retry"]["S"]) if "retry" in item else None,
         labels={name: value["S"] for name, value in item.get("labels", {}).get("M", {}).items()},
         progress=_read_progress(item),

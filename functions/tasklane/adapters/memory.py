@@ -58,6 +58,11 @@ class MemoryTaskStore:
         with self._lock:
             return [self._save(change) for change in changes]
 
+    def renew(self, changes: Sequence[Change]) -> list[Task | Unavailable | None]:
+        """See TaskStore."""
+        with self._lock:
+            return [self._tasks[c.before.id] if self._save(c) else None for c in changes]
+
     def due(self, shard: str, until: int, limit: int) -> list[str]:
         """See TaskStore."""
         with self._lock:

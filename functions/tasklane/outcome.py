@@ -1,0 +1,102 @@
+"""What becomes of a task when its handler has ended, one way or another."""
+
+import logging
+from concurrent.futures import CancelledError
+from typing import Any
+
+from tasklane import document, transitions
+from tasklane.errors import (
+    AttemptTimedOut,
+    Continue,
+    DocumentTooLarge,
+    InvalidResult,
+    TooManyContinuations,
+    public_details,
+)
+from tasklane.invoke import HandlerStopped
+from tasklane.ports import BlobStore, Clock
+from tasklane.retry import MAX_PAUSE_SECONDS, Random, next_attempt_at
+from tasklane.run import Run
+from tasklane.task import Document, ErrorDetails, Task
+from tasklane.transitions import Timing
+
+logger = logging.getLogger(__name__)
+
+
+class Outcomes:
+    """Turns ended runs into the records that are to be written."""
+
+    def __init__(self, *, blobs: BlobStore, clock: Clock, timing: Timing, random: Random) -> None:
+        self._blobs = blobs
+        self._clock = clock
+        self._timing = timing
+        self._random = random
+
+    def after(self, run: Run) -> Task:
+        """The task of ``run`` as it is to be. Never raises."""
+        now = self._clock.now()
+        try:
+            result = self._result(run, self._returned(run))
+        except Continue as wish:
+            return self._continued(run, wish, now)
+        except Exception as exc:  # noqa: BLE001 - whatever a handler raises is the outcome of its attempt
+            return self._failed(run, exc, now)
+        finally:
+            run.context.close()
+        task = self._last_words(run)
+        extra = {"action": "task_completed", "duration_ms": now - (task.started_at or now), **_ids(task)}
+        logger.info("A task was completed.", extra=extra)
+        return transitions.completed(task, result, now, self._timing)
+
+    def _returned(self, run: Run) -> Any:
+        if run.timed_out:
+            raise AttemptTimedOut(f"The attempt was still running after {run.seconds:g} seconds.")
+        try:
+            return run.future.result(timeout=0)
+        except CancelledError as exc:
+            raise HandlerStopped("the handler was cancelled") from exc
+
+    def _result(self, run: Run, value: Any) -> Document:
+        text = run.task_type.dump_result(value).decode()
+        try:
+            return document.pack(text, f"{document.blob_prefix(run.task.id)}result-{run.task.run}", self._blobs)
+        except DocumentTooLarge as exc:
+            raise InvalidResult(exc.detail) from exc
+
+    def _continued(self, run: Run, wish: Continue, now: int) -> Task:
+        limit = run.task_type.max_continuations
+        if run.context.cancelled:
+            return self._failed(run, wish, now)
+        if run.task.continuations >= limit:
+            return self._failed(run, TooManyContinuations(f"The handler went on more than {limit} times."), now)
+        try:
+            state = run.context.pack_state(wish.state)
+            pause = min(max(float(wish.after), 0.0), float(MAX_PAUSE_SECONDS))
+        except Exception as exc:  # noqa: BLE001 - a state that cannot be kept is the handler's error
+            return self._failed(run, exc, now)
+        task = self._last_words(run)
+        logger.info("A task goes on in a new run.", extra={"action": "task_continued", **_ids(task)})
+        return transitions.continued(task, state, now + int(pause * 1000), now, self._timing)
+
+    def _failed(self, run: Run, error: Exception, now: int) -> Task:
+        task = self._last_words(run)
+        if run.context.cancelled:
+            logger.info("A running task was cancelled.", extra={"action": "task_cancelled", **_ids(task)})
+            return transitions.cancelled(task, now, self._timing)
+        retry_at = next_attempt_at(task, run.task_type.retry, error, now, self._random)
+        logger.warning("An attempt failed.", extra={"action": "attempt_failed", **_ids(task)}, exc_info=error)
+        details = ErrorDetails(**public_details(error))
+        return transitions.attempt_failed(task, details, now, self._timing, retry_at=retry_at)
+
+    def _last_words(self, run: Run) -> Task:
+        state = run.context.last_state()
+        large = state is not None and state.blob_key is not None
+        return run.task.evolve(
+            progress=run.context.last_progress(),
+            state=state,
+            has_blobs=run.task.has_blobs or run.context.has_kept_files or large,
+        )
+
+
+def _ids(task: Task) -> dict[str, Any]:
+    return {"task_id": task.id, "task_type": task.type, "attempt": task.attempt}

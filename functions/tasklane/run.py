@@ -1,0 +1,38 @@
+"""A run: one claimed task whose handler is at work in this process."""
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tasklane.context import TaskContext
+from tasklane.registry import TaskType
+from tasklane.task import Task
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Run:
+    """A handler at work, and what its worker knows of it."""
+
+    task: Task
+    """The record as this worker last wrote or saw it."""
+    task_type: TaskType
+    context: TaskContext
+    future: "Future[Any]"
+    """What the handler will return or raise."""
+    seconds: float
+    """How long the handler may take."""
+    deadline: float
+    """When its time is up, on the monotonic clock."""
+    renewed: float = field(default_factory=time.monotonic)
+    """When its record was last written, on the monotonic clock."""
+
+    timed_out: bool = False
+    """Its time was up before its handler ended."""
+
+    @property
+    def overdue(self) -> bool:
+        """True where its time is up."""
+        return self.deadline <= time.monotonic()

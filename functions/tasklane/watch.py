@@ -1,0 +1,100 @@
+"""Watches the runs of a batch: takes those that have ended, times out those that overrun, renews the rest."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, wait
+from typing import Final
+
+from tasklane import transitions
+from tasklane.invoke import Invoker
+from tasklane.ports import Change, Clock, TaskStore
+from tasklane.run import Run
+from tasklane.task import Task
+from tasklane.transitions import Timing
+
+logger = logging.getLogger(__name__)
+
+LINGER_SECONDS: Final = 0.01
+"""How long a first outcome waits for others of its batch, so that they share a write."""
+WATCH_SECONDS: Final = 1.0
+"""How often the worker looks up from waiting."""
+NEWS_SECONDS: Final = 2.0
+"""At most so often is a task's progress or checkpoint written."""
+HEARTBEAT_SECONDS: Final = 10.0
+"""So often is a run without news renewed; also how late at most it hears that its task was called off."""
+
+
+class Watch:
+    """Looks after runs from their start to their end."""
+
+    def __init__(self, *, store: TaskStore, invoker: Invoker, clock: Clock, timing: Timing) -> None:
+        self._store = store
+        self._invoker = invoker
+        self._clock = clock
+        self._timing = timing
+
+    def until_all_end(self, runs: Sequence[Run], take: Callable[[Sequence[Run]], None]) -> None:
+        """Hand runs to ``take`` as they end, several at a time, until none is left.
+
+        A run that overruns is abandoned first. A run that was lost to somebody else is dropped: it has no outcome.
+        """
+        left = list(runs)
+        while left:
+            self._wait(left)
+            ended = [run for run in left if run.future.done() or run.overdue]
+            for run in ended:
+                if not run.future.done():
+                    run.timed_out = True
+                    self._invoker.abandon(run.future)
+            left = [run for run in left if run not in ended]
+            if ended:
+                take(ended)
+            lost = self._renew([run for run in left if _has_news(run)])
+            left = [run for run in left if run not in lost]
+
+    def _wait(self, runs: Sequence[Run]) -> None:
+        pause = min(WATCH_SECONDS, max(0.0, min(run.deadline for run in runs) - time.monotonic()))
+        done, _ = wait([run.future for run in runs], timeout=pause, return_when=FIRST_COMPLETED)
+        if done and len(done) < len(runs):
+            wait([run.future for run in runs], timeout=LINGER_SECONDS, return_when=ALL_COMPLETED)
+
+    def _renew(self, runs: Sequence[Run]) -> list[Run]:
+        """Write what is new of these runs, and that they live; those that are lost."""
+        if not runs:
+            return []
+        now = self._clock.now()
+        answers = self._store.renew([self._renewal(run, now) for run in runs])
+        lost = []
+        for run, answer in zip(runs, answers, strict=True):
+            run.renewed = time.monotonic()
+            if isinstance(answer, Task):
+                run.task = answer
+                if answer.cancel_requested:
+                    self._cancel(run)
+            elif answer is None:
+                lost.append(run)
+                run.context.close()
+                self._invoker.abandon(run.future)
+                logger.warning("The run had been lost.", extra={"action": "run_lost", "task_id": run.task.id})
+        return lost
+
+    def _renewal(self, run: Run, now: int) -> Change:
+        after = transitions.renewed(run.task, now, self._timing)
+        return Change(
+            before=run.task,
+            after=after.evolve(progress=run.context.last_progress(), state=run.context.last_state()),
+        )
+
+    def _cancel(self, run: Run) -> None:
+        if run.context.cancelled:
+            return
+        run.context.cancel()
+        if run.task_type.is_async:
+            self._invoker.abandon(run.future)
+
+
+def _has_news(run: Run) -> bool:
+    age = time.monotonic() - run.renewed
+    said = (run.context.last_progress(), run.context.last_state())
+    return age >= HEARTBEAT_SECONDS or (age >= NEWS_SECONDS and said != (run.task.progress, run.task.state))
