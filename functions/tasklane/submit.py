@@ -8,7 +8,7 @@ from typing import Any
 
 from tasklane import document
 from tasklane.dispatch import send_to_lanes
-from tasklane.errors import IdempotencyConflict, InvalidRequest, Unavailable
+from tasklane.errors import IdempotencyConflict, InvalidPayload, InvalidRequest, Unavailable
 from tasklane.ids import derived_task_id, new_lease_id, new_task_id
 from tasklane.ports import BlobStore, Clock, TaskQueue, TaskStore
 from tasklane.registry import Registry, TaskType
@@ -73,7 +73,7 @@ class Submit:
         """
         now = self._clock.now()
         task_type = self._registry.find(submission.type)
-        payload = document.to_text(dict(submission.payload))
+        payload = _payload_text(submission.payload)
         task_type.parse_payload(payload)
         try:
             task = self._new_task(submission, task_type, payload, now)
@@ -135,6 +135,13 @@ class Submit:
             correlation_id=submission.correlation_id,
         )
         return task.evolve(due_at=next_look(task, now, self._timing))
+
+
+def _payload_text(payload: Mapping[str, Any]) -> str:
+    try:
+        return document.to_text(dict(payload))
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise InvalidPayload("The payload is no JSON.", [{"pointer": "/payload", "detail": str(exc)}]) from exc
 
 
 def _start_time(submission: Submission, now: int) -> int | None:
