@@ -75,10 +75,10 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
 async def _guarded(coroutine: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await coroutine
-    except asyncio.CancelledError:
+    except (Exception, asyncio.CancelledError):
         raise
-    except (SystemExit, KeyboardInterrupt) as exc:
-        # Left alone, these would end the loop, and with it every other handler of the batch.
+    except BaseException as exc:
+        # Left alone, SystemExit would end the loop, and with it every other handler of the batch.
         raise HandlerStopped(f"the handler raised {type(exc).__name__}") from exc
 
 

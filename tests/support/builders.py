@@ -129,6 +129,11 @@ def a_task_with_every_field(**changes: Any) -> Task:
         outcome_at=NOW + 8,
         delete_at=NOW // 1000 + 9,
         has_blobs=True,
+        retry={"pauses": [1, 2.5], "max_age_seconds": 60},
+        uncounted=2,
+        continuations=1,
+        state=a_document('{"page":7}'),
+        cancel_requested=True,
     )
     return task.evolve(**changes)
 
