@@ -78,7 +78,7 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
     errors.DocumentTooLarge: TOO_LARGE,
     errors.IdempotencyConflict: IDEMPOTENCY_CONFLICT,
     errors.TaskNotFound: TASK_NOT_FOUND,
-    errors.InvalidTransition: INVALID_TRANSITION,
+    errors.NotNow: INVALID_TRANSITION,
 }
 """What callers can mend; everything else is 5xx and says nothing about its inside."""
 

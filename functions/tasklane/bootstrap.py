@@ -13,7 +13,7 @@ from tasklane.cleanup import RemoveDocuments
 from tasklane.clock import SystemClock
 from tasklane.errors import Unavailable
 from tasklane.execute import Execute
-from tasklane.manage import ReadTasks
+from tasklane.manage import ManageTasks, ReadTasks
 from tasklane.ports import (
     BlobStore,
     CallbackQueue,
@@ -77,6 +77,19 @@ class Services:
     def read(self) -> ReadTasks:
         """Shows tasks."""
         return ReadTasks(store=self.store, blobs=self.blobs, clock=self.clock)
+
+    @cached_property
+    def manage(self) -> ManageTasks:
+        """Changes tasks by hand."""
+        return ManageTasks(
+            read=self.read,
+            store=self.store,
+            queue=self.queue,
+            callback_queue=self.callback_queue,
+            registry=self.registry,
+            clock=self.clock,
+            timing=self.settings.timing,
+        )
 
     @cached_property
     def execute(self) -> Execute:

@@ -9,7 +9,8 @@
     │   ├── DocumentTooLarge      a payload or result is over the limit
     │   └── IdempotencyConflict   the key was used before with another body
     ├── TaskNotFound              no task has that id (any more)
-    ├── InvalidTransition         the task's status does not allow the change
+    ├── InvalidTransition         the change is not one that a task may make
+    ├── NotNow                    the task's status does not allow what was asked
     ├── Unavailable               a table, queue or bucket refused or did not answer
     ├── HandlerError              what a handler raises to steer its own retries
     │   ├── NonRetryable          … another attempt would fail in the same way
@@ -88,6 +89,15 @@ class TaskNotFound(TasklaneError):
 
 class InvalidTransition(TasklaneError):
     """The change is not in ``task.TRANSITIONS``: a status never goes backwards."""
+
+
+class NotNow(TasklaneError):
+    """What was asked cannot be done to a task in its present status (``status``)."""
+
+    def __init__(self, detail: str, status: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.status = status
 
 
 class Unavailable(TasklaneError):

@@ -1,9 +1,19 @@
-"""Use case: show tasks."""
+"""Use case: what people do to tasks that exist: read them, call them off, put them off, let them begin again."""
 
-from tasklane import document
-from tasklane.errors import TaskNotFound
-from tasklane.ports import BlobStore, Clock, TaskStore
-from tasklane.task import Document, Task
+from collections.abc import Callable
+from typing import Final
+
+from tasklane import document, transitions
+from tasklane.dispatch import send_callbacks, send_to_lanes
+from tasklane.errors import InvalidRequest, NotNow, TaskNotFound, Unavailable
+from tasklane.ids import new_lease_id
+from tasklane.ports import BlobStore, CallbackQueue, Change, Clock, TaskQueue, TaskStore
+from tasklane.registry import Registry
+from tasklane.task import REOPENINGS, Document, Status, Task
+from tasklane.transitions import Timing
+
+TRIES: Final = 5
+"""How often a change is decided anew because somebody else changed the task in between."""
 
 
 class ReadTasks:
@@ -27,3 +37,96 @@ class ReadTasks:
     def text(self, kept: Document) -> str:
         """A document's JSON text, wherever it is kept. Raises Unavailable."""
         return document.read_text(kept, self._blobs)
+
+
+class ManageTasks:
+    """Changes tasks by hand.
+
+    Each method gives the task as it is afterwards, and raises TaskNotFound, NotNow, Unavailable.
+    """
+
+    def __init__(
+        self,
+        *,
+        read: ReadTasks,
+        store: TaskStore,
+        queue: TaskQueue,
+        callback_queue: CallbackQueue,
+        registry: Registry,
+        clock: Clock,
+        timing: Timing,
+    ) -> None:
+        self._read = read
+        self._store = store
+        self._queue = queue
+        self._callback_queue = callback_queue
+        self._registry = registry
+        self._clock = clock
+        self._timing = timing
+
+    def cancel(self, task_id: str) -> Task:
+        """Call a task off: a waiting one is cancelled at once.
+
+        A running one is cancelled when its handler hears of it: an async one within seconds, a plain one at its next
+        ``progress``; should it end before, its outcome stands. A final task cannot be cancelled.
+        """
+        return self._change(task_id, self._cancelled)
+
+    def retry(self, task_id: str) -> Task:
+        """Let a failed, cancelled or expired task begin again at once, with its type's number of attempts."""
+        return self._change(task_id, self._reopened)
+
+    def reschedule(self, task_id: str, *, run_at: int | None = None, priority: int | None = None) -> Task:
+        """Give a waiting task another start (Unix milliseconds; past means at once) or another lane; None: as it was.
+
+        Raises InvalidRequest too, where it would expire before it could start.
+        """
+
+        def rescheduled(task: Task, now: int) -> Task:
+            if not task.status.waiting:
+                raise NotNow("Only a task that has not started can be rescheduled.", task.status)
+            start = (task.run_at or now) if run_at is None else run_at
+            if task.expires_at is not None and task.expires_at <= max(start, now):
+                raise InvalidRequest(
+                    "The task would expire before it could start.",
+                    [{"pointer": "/run_at", "detail": "Must be earlier than the task's expires_at."}],
+                )
+            lane = task.priority if priority is None else priority
+            return transitions.rescheduled(task, run_at=start, priority=lane, now=now, timing=self._timing)
+
+        return self._change(task_id, rescheduled)
+
+    def _change(self, task_id: str, decide: Callable[[Task, int], Task]) -> Task:
+        for _ in range(TRIES):
+            task, now = self._read(task_id), self._clock.now()
+            # The id tells whose write it was, so that of two equal requests only one sends what follows.
+            after = decide(task, now)
+            if after.status is not Status.RUNNING:
+                after = after.evolve(lease_id=new_lease_id())
+            (answer,) = self._store.save([Change(before=task, after=after, by_hand=True)])
+            if isinstance(answer, Unavailable):
+                raise answer
+            if answer:
+                self._send(after, now)
+                return after
+        raise Unavailable(f"task {task_id} is being changed by others")
+
+    def _send(self, task: Task, now: int) -> None:
+        known = self._registry.types.get(task.type)
+        if known is None or known.handler is not None:
+            send_to_lanes(self._queue, [task], now)
+        send_callbacks(self._callback_queue, [task], now)
+
+    def _cancelled(self, task: Task, now: int) -> Task:
+        if task.status.final:
+            raise NotNow(f"The task is {task.status} already.", task.status)
+        if task.status is Status.RUNNING:
+            return task.evolve(cancel_requested=True)
+        return transitions.cancelled(task, now, self._timing)
+
+    def _reopened(self, task: Task, now: int) -> Task:
+        if task.status not in REOPENINGS:
+            raise NotNow("Only a failed, cancelled or expired task can be retried.", task.status)
+        known = self._registry.types.get(task.type)
+        attempts = known.retry.max_attempts if known else 1
+        return transitions.reopened(task, attempts, now, self._timing)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from tasklane.errors import InvalidTransition, Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
-from tasklane.task import TRANSITIONS, Task
+from tasklane.task import REOPENINGS, TRANSITIONS, Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +39,13 @@ class Change:
     before: Task
     after: Task
     unchanged: tuple[str, ...] = ("status", "run")
+    by_hand: bool = False
+    """Somebody asked for it: ``task.REOPENINGS`` are allowed as well."""
 
     def __post_init__(self) -> None:
         before, after = self.before.status, self.after.status
-        if after is not before and after not in TRANSITIONS[before]:
+        reopens = self.by_hand and REOPENINGS.get(before) is after
+        if after is not before and after not in TRANSITIONS[before] and not reopens:
             raise InvalidTransition(f"{before} → {after} is not a transition (task {self.before.id})")
         if self.before.id != self.after.id:
             raise ValueError("a change keeps the task's id")

@@ -35,6 +35,8 @@ class Submission:
     callback_url: str | None = None
     max_attempts: int | None = None
     timeout_seconds: int | None = None
+    retry: Mapping[str, Any] | None = None
+    """Fields of RetryPolicy by name that are to differ from the type's: pauses, base, cap, age."""
     labels: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
     caller: str = ""
@@ -125,6 +127,7 @@ class Submit:
             max_attempts=_first(submission.max_attempts, task_type.retry.max_attempts),
             priority=_first(submission.priority, task_type.priority),
             tenant=submission.tenant,
+            retry=submission.retry,
             labels=dict(submission.labels),
             run_at=run_at,
             expires_at=submission.expires_at,

@@ -60,6 +60,14 @@ TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
 }
 
 
+REOPENINGS: Final[Mapping[Status, Status]] = {
+    Status.FAILED: Status.PENDING,
+    Status.CANCELLED: Status.PENDING,
+    Status.EXPIRED: Status.PENDING,
+}
+"""What somebody may do by hand to a final task that did not complete: let it begin again. Nothing does it by itself."""
+
+
 class CallbackState(StrEnum):
     """Where a task's callback is."""
 

@@ -102,6 +102,32 @@ def cancelled(task: Task, now: int, timing: Timing) -> Task:
     return _final(task.evolve(status=Status.CANCELLED), now, timing)
 
 
+def reopened(task: Task, attempts: int, now: int, timing: Timing) -> Task:
+    """A final task that somebody lets begin again, with so many more attempts; its history is kept.
+
+    An expiry that has passed is dropped, and whoever wants to be told is told again.
+    """
+    gone = task.expires_at is not None and task.expires_at <= now
+    task = task.evolve(
+        error=None,
+        result=None,
+        finished_at=None,
+        outcome_at=None,
+        delete_at=None,
+        cancel_requested=False,
+        expires_at=None if gone else task.expires_at,
+        max_attempts=task.attempt + attempts,
+        callback=task.callback and replace(task.callback, state=CallbackState.WAITING, tries=0, next_at=None),
+    )
+    return _waiting(task, now, now, timing)
+
+
+def rescheduled(task: Task, *, run_at: int, priority: int, now: int, timing: Timing) -> Task:
+    """A waiting task with another start or lane. The start that was announced before is void: the run is another."""
+    task = task.evolve(priority=priority, run=task.run + 1, uncounted=task.uncounted + 1)
+    return _waiting(task, run_at, now, timing)
+
+
 def continued(task: Task, state: Document | None, at: int, now: int, timing: Timing) -> Task:
     """A running task that goes on in a new run at ``at``; no attempt is counted."""
     task = task.evolve(

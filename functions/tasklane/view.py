@@ -26,9 +26,12 @@ def task_view(task: Task, now: int, *, payload: Any, result: Any) -> dict[str, A
         "result": result,
         "error": error_view(task),
         "progress": task.progress and {"fraction": task.progress.fraction, "message": task.progress.message},
-        "attempt": task.run,
+        "attempt": task.attempt,
         "max_attempts": task.max_attempts,
         "timeout_seconds": task.timeout_seconds,
+        "retry": dict(task.retry) if task.retry else None,
+        "continuations": task.continuations,
+        "cancel_requested": task.cancel_requested and task.status is Status.RUNNING,
         "attempts": [
             {
                 "number": attempt.number,
