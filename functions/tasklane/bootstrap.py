@@ -13,6 +13,7 @@ from tasklane.cleanup import RemoveDocuments
 from tasklane.clock import SystemClock
 from tasklane.errors import Unavailable
 from tasklane.execute import Execute
+from tasklane.listing import ListCallbacks
 from tasklane.manage import ManageTasks, ReadTasks
 from tasklane.ports import (
     BlobStore,
@@ -90,6 +91,11 @@ class Services:
             clock=self.clock,
             timing=self.settings.timing,
         )
+
+    @cached_property
+    def list_callbacks(self) -> ListCallbacks:
+        """Lists tasks by what became of their callback."""
+        return ListCallbacks(store=self.store, clock=self.clock)
 
     @cached_property
     def execute(self) -> Execute:

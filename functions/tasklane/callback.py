@@ -162,7 +162,8 @@ class DeliverCallbacks:
         given_up = callback.tries > len(PAUSES) or (response is not None and response.status_code == GONE)
         if given_up:
             logger.error("A callback is undelivered.", extra={"action": "callback_undelivered", **ids})
-            return task.evolve(callback=replace(callback, state=CallbackState.UNDELIVERED), due_at=None, sends=0)
+            callback = replace(callback, state=CallbackState.UNDELIVERED)
+            return task.evolve(callback=callback, due_at=None, sends=0, outcome_at=task.outcome_at or self._clock.now())
         logger.warning("A callback will be tried again.", extra={"action": "callback_failed", **ids})
         now = self._clock.now()
         pause = PAUSES[callback.tries - 1] * (1 + JITTER * self._random())

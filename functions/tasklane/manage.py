@@ -14,6 +14,8 @@ from tasklane.transitions import Timing
 
 TRIES: Final = 5
 """How often a change is decided anew because somebody else changed the task in between."""
+GUARDS: Final = ("status", "run", "callback")
+"""What must not have changed since the decision."""
 
 
 class ReadTasks:
@@ -96,6 +98,18 @@ class ManageTasks:
 
         return self._change(task_id, rescheduled)
 
+    def redeliver(self, task_id: str) -> Task:
+        """Send a final task's callback again, whether it was delivered or given up; its schedule begins anew."""
+
+        def owing(task: Task, now: int) -> Task:
+            if task.callback is None:
+                raise NotNow("The task has no callback_url.", task.status)
+            if not task.status.final:
+                raise NotNow("The task is not final, so its callback is still to come.", task.status)
+            return transitions.owing_again(task, now, self._timing)
+
+        return self._change(task_id, owing)
+
     def _change(self, task_id: str, decide: Callable[[Task, int], Task]) -> Task:
         for _ in range(TRIES):
             task, now = self._read(task_id), self._clock.now()
@@ -103,7 +117,7 @@ class ManageTasks:
             after = decide(task, now)
             if after.status is not Status.RUNNING:
                 after = after.evolve(lease_id=new_lease_id())
-            (answer,) = self._store.save([Change(before=task, after=after, by_hand=True)])
+            (answer,) = self._store.save([Change(before=task, after=after, unchanged=GUARDS, by_hand=True)])
             if isinstance(answer, Unavailable):
                 raise answer
             if answer:

@@ -78,6 +78,12 @@ class TaskStore(Protocol):
         May lag behind the last writes. Raises Unavailable.
         """
 
+    def failures(self, shard: str, until: int, limit: int) -> list[tuple[int, str]]:
+        """``outcome_at`` and id of at most ``limit`` tasks for which that is not after ``until``, the latest first.
+
+        May lag behind the last writes. Raises Unavailable.
+        """
+
     def check(self) -> None:
         """Raises Unavailable if the store does not answer."""
 

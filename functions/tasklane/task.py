@@ -212,7 +212,7 @@ class Task:
     correlation_id: str | None = None
     """The caller's id for the request that submitted it, for the logs."""
     outcome_at: int | None = None
-    """When it ended other than completed: keeps it in the index of failures."""
+    """When it ended other than completed, or its callback was given up: keeps it in the index of failures."""
     delete_at: int | None = None
     """When its retention ends (Unix seconds, as the table's TTL wants it)."""
 

@@ -128,6 +128,16 @@ def rescheduled(task: Task, *, run_at: int, priority: int, now: int, timing: Tim
     return _waiting(task, run_at, now, timing)
 
 
+def owing_again(task: Task, now: int, timing: Timing) -> Task:
+    """A final task whose callback is to be sent again from the beginning of its schedule; its tries are remembered."""
+    task = task.evolve(
+        callback=task.callback and replace(task.callback, state=CallbackState.PENDING, tries=0, next_at=now),
+        outcome_at=None if task.status is Status.COMPLETED else task.outcome_at,
+        sends=0,
+    )
+    return task.evolve(due_at=next_callback_look(task, now, timing))
+
+
 def continued(task: Task, state: Document | None, at: int, now: int, timing: Timing) -> Task:
     """A running task that goes on in a new run at ``at``; no attempt is counted."""
     task = task.evolve(

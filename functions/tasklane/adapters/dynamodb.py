@@ -68,21 +68,30 @@ class DynamoDbTaskStore:
 
     def due(self, shard: str, until: int, limit: int) -> list[str]:
         """See TaskStore. One query of the sparse index ``due``."""
-        answer = _ask(
-            lambda: self._client.query(
-                TableName=self._table,
-                IndexName="due",
-                KeyConditionExpression="#shard = :shard AND due_at <= :until",
-                ExpressionAttributeNames={"#shard": "shard"},  # a reserved word
-                ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"N": str(until)}},
-                Limit=limit,
-            )
-        )
-        return [item["task_id"]["S"] for item in answer["Items"]]
+        return [item["task_id"]["S"] for item in self._until("due", shard, until, limit, forward=True)]
+
+    def failures(self, shard: str, until: int, limit: int) -> list[tuple[int, str]]:
+        """See TaskStore. One query of the sparse index ``outcome``."""
+        found = self._until("outcome", shard, until, limit, forward=False)
+        return [(int(item["outcome_at"]["N"]), item["task_id"]["S"]) for item in found]
 
     def check(self) -> None:
         """See TaskStore."""
         _ask(lambda: self._client.describe_table(TableName=self._table))
+
+    def _until(self, index: str, shard: str, until: int, limit: int, *, forward: bool) -> list[Item]:
+        answer = _ask(
+            lambda: self._client.query(
+                TableName=self._table,
+                IndexName=index,
+                KeyConditionExpression="#shard = :shard AND #time <= :until",
+                ExpressionAttributeNames={"#shard": "shard", "#time": f"{index}_at"},
+                ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"N": str(until)}},
+                ScanIndexForward=forward,
+                Limit=limit,
+            )
+        )
+        return answer["Items"]
 
     def _put(self, task: Task) -> Task | Unavailable:
         try:

@@ -73,6 +73,16 @@ class MemoryTaskStore:
             ]
         return [task_id for _, task_id in sorted(found)[:limit]]
 
+    def failures(self, shard: str, until: int, limit: int) -> list[tuple[int, str]]:
+        """See TaskStore."""
+        with self._lock:
+            found = [
+                (task.outcome_at, task.id)
+                for task in self._tasks.values()
+                if task.outcome_at is not None and task.outcome_at <= until and self._shard(task.id) == shard
+            ]
+        return sorted(found, reverse=True)[:limit]
+
     def check(self) -> None:
         """See TaskStore."""
 
@@ -99,7 +109,7 @@ class MemoryTaskStore:
         if task is None:
             return False
         differing = [name for name in Task.__slots__ if getattr(before, name) != getattr(after, name)]
-        if all(getattr(task, name) == getattr(after, name) for name in differing):
+        if all(getattr(task, name) == getattr(after, name) for name in (*differing, *change.unchanged)):
             return True
         if any(getattr(task, name) != getattr(before, name) for name in change.unchanged):
             return False
