@@ -48,6 +48,7 @@ class ListCallbacks:
                     found.append(task)
                     if len(found) == limit:
                         return Page(tasks=tuple(found), next=start)
+            start = entries[-1] if entries else start
             if not more:
                 return Page(tasks=tuple(found), next=None)
         return Page(tasks=tuple(found), next=start)
