@@ -369,11 +369,44 @@ def test_written_progress_is_recognised(store: TaskStore, fraction: float) -> No
     task = a_running_task()
     kept(store, task)
     change = a_change(task, progress=Progress(fraction=fraction))
+    guarded = Change(before=change.before, after=change.after, unchanged=("status", "progress"))
     store.save([change])
-    store.save([a_change(change.after, run=2)])  # so that the repetition must recognise its own write
 
-    assert store.save([change]) == [True]
+    assert store.save([guarded]) == [True], "it must recognise what it has written itself"
     assert stored(store, task).progress == Progress(fraction=fraction)
+
+
+def test_a_write_of_the_same_values_by_another_run_is_not_taken_for_ones_own(store: TaskStore) -> None:
+    task = a_running_task()
+    kept(store, task)
+    renewal = a_change(task, lease_until=NOW + 999_000)
+    store.save([a_change(task, run=2, lease_until=NOW + 999_000)])
+
+    assert store.save([renewal]) == [False]
+    assert store.renew([renewal]) == [None]
+
+
+# -- renew -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_renewal_gives_the_whole_task_with_what_others_wrote(store: TaskStore) -> None:
+    task = a_running_task()
+    kept(store, task)
+    store.save([a_change(task, cancel_requested=True)])
+    renewal = a_change(task, lease_until=NOW + 999_000, progress=Progress(fraction=0.5))
+
+    assert store.renew([renewal]) == store.renew([renewal]) == [stored(store, task)]
+    assert stored(store, task) == renewal.after.evolve(cancel_requested=True)
+
+
+def test_of_a_batch_of_renewals_those_of_lost_runs_are_nothing(store: TaskStore) -> None:
+    tasks = [a_running_task() for _ in range(4)]
+    kept(store, *tasks[:3])
+    store.save([a_change(tasks[1], status=Status.COMPLETED)])
+
+    answers = store.renew([a_change(task, lease_until=NOW + 999_000) for task in tasks])
+
+    assert answers == [stored(store, tasks[0]), None, stored(store, tasks[2]), None]
 
 
 def test_of_a_large_batch_each_change_gets_its_own_answer(store: TaskStore) -> None:

@@ -48,6 +48,7 @@ class UnreliableStore(MemoryTaskStore):
         self._refusals: Counter[str] = Counter()
         self.saved: list[Sequence[Change]] = []
         self.claimed: list[Sequence[Claim]] = []
+        self.renewed: list[Sequence[Change]] = []
 
     def refuse(self, method: str, times: int = 1) -> None:
         self._refusals[method] += times
@@ -73,6 +74,12 @@ class UnreliableStore(MemoryTaskStore):
         if self._is_refused("save"):
             return [Unavailable("throttled")] * len(changes)
         return super().save(changes)
+
+    def renew(self, changes: Sequence[Change]) -> list[Task | Unavailable | None]:
+        self.renewed.append(changes)
+        if self._is_refused("renew"):
+            return [Unavailable("throttled")] * len(changes)
+        return super().renew(changes)
 
     def due(self, shard: str, until: int, limit: int) -> list[str]:
         if self._is_refused("due"):

@@ -1,0 +1,329 @@
+"""A batch: what is claimed, what is left for later, and that none of its tasks waits for another."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from tasklane.context import TaskContext
+from tasklane.errors import AttemptLost
+from tasklane.execute import BatchReport
+from tasklane.message import TaskMessage
+from tasklane.registry import Registry
+from tasklane.task import Status, Task
+from tests.support.builders import NOW, a_change, a_message, a_task, an_attempt, an_error
+from tests.support.installation import Installation
+
+PATIENCE = 10.0
+
+
+class Anything(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+@pytest.fixture(autouse=True)
+def quick(registry: Registry) -> None:
+    @registry.task("quick")
+    def quick(payload: Anything) -> str:
+        return "done"
+
+
+def execute(home: Installation, messages: Sequence[TaskMessage], seconds: float = 900) -> BatchReport:
+    return home.services.execute(messages, lambda: seconds)
+
+
+def kept(home: Installation, count: int = 3, **fields: Any) -> list[Task]:
+    tasks = [a_task(**({"type": "quick"} | fields)) for _ in range(count)]
+    home.store.put(tasks)
+    return tasks
+
+
+# -- claims ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_claimed_in_one_request(home: Installation) -> None:
+    tasks = kept(home, 10)
+
+    report = execute(home, [a_message(task) for task in tasks])
+
+    assert [len(claims) for claims in home.store.claimed] == [10]
+    assert (report.unhandled, report.refused, len(report.outcomes)) == (frozenset(), 0, 10)
+    assert {home.task(task).status for task in tasks} == {Status.COMPLETED}
+
+
+def test_what_could_not_be_claimed_comes_again(home: Installation) -> None:
+    tasks = kept(home)
+    home.store.refuse("claim")
+
+    report = execute(home, [a_message(task) for task in tasks])
+
+    assert (report.unhandled, report.refused, report.outcomes) == (frozenset({0, 1, 2}), 0, ())
+    assert [home.task(task) for task in tasks] == tasks
+
+
+def test_a_doubled_message_changes_nothing_and_is_handled(home: Installation) -> None:
+    (task,) = kept(home, 1)
+    message = a_message(task)
+    execute(home, [message])
+    done = home.task(task)
+
+    report = execute(home, [message])
+
+    assert (report.unhandled, report.refused, report.outcomes) == (frozenset(), 1, ())
+    assert home.task(task) == done
+
+
+def test_a_task_announced_twice_in_one_batch_runs_once(home: Installation) -> None:
+    one, other = kept(home, 2)
+
+    report = execute(home, [a_message(one), a_message(other), a_message(one)])
+
+    assert (len(report.outcomes), report.unhandled) == (2, frozenset())
+    assert {home.task(task).run for task in (one, other)} == {1}
+
+
+def test_of_two_announced_runs_the_later_may_begin(home: Installation) -> None:
+    (task,) = kept(home, 1, run=1)
+
+    report = execute(home, [a_message(task, run=1), a_message(task), a_message(task, run=1)])
+
+    assert [outcome.task.run for outcome in report.outcomes] == [2]
+    assert report.unhandled == frozenset()
+
+
+def test_a_message_for_a_task_that_is_gone_is_handled(home: Installation) -> None:
+    report = execute(home, [a_message(), a_message()])
+
+    assert (report.refused, report.unhandled) == (2, frozenset())
+
+
+def test_an_empty_batch_asks_nobody(home: Installation) -> None:
+    assert execute(home, []) == BatchReport()
+    assert home.store.claimed == []
+
+
+# -- not to be run now -------------------------------------------------------------------------------------------------
+
+
+def test_a_task_that_has_expired_is_not_run(home: Installation) -> None:
+    expired, alive = [*kept(home, 1, expires_at=NOW - 1), *kept(home, 1)]
+
+    report = execute(home, [a_message(expired), a_message(alive)])
+
+    assert (home.task(expired).status, home.task(expired).run) == (Status.EXPIRED, 0)
+    assert home.task(alive).status is Status.COMPLETED
+    assert report.unhandled == frozenset()
+
+
+def test_a_task_that_expired_with_a_callback_sends_it(home: Installation, registry: Registry) -> None:
+    home.submit("quick", expires_at=NOW + 5000, callback_url="https://hooks.example.com/")
+    home.clock.advance(6)
+
+    home.work()
+
+    assert home.store.only().status is Status.EXPIRED
+    assert home.queues.depth(0) == 1
+
+
+def test_expiry_is_the_tasks_to_decide_not_the_messages(home: Installation) -> None:
+    (task,) = kept(home, 1, expires_at=None)
+
+    execute(home, [a_message(task, expires_at=NOW - 1)])
+
+    assert home.task(task) == task
+
+
+def test_a_task_that_cannot_be_expired_now_is_left_to_the_sweeper(home: Installation) -> None:
+    (task,) = kept(home, 1, expires_at=NOW - 1)
+    home.store.refuse("get")
+
+    assert execute(home, [a_message(task)]).unhandled == frozenset()
+    assert home.task(task) == task
+
+
+def test_a_message_that_came_too_early_is_sent_again_with_the_rest_of_its_delay(home: Installation) -> None:
+    (task,) = kept(home, 1, status=Status.SCHEDULED, run_at=NOW + 5000)
+
+    report = execute(home, [a_message(task)])
+
+    assert (report.unhandled, report.outcomes, home.task(task)) == (frozenset(), (), task)
+    assert [message.delay_seconds(NOW) for message in home.lanes.sent] == [5]
+    home.clock.advance(5)
+    home.work()
+    assert home.task(task).status is Status.COMPLETED
+
+
+def test_a_message_that_is_early_by_rounding_is_run(home: Installation) -> None:
+    (task,) = kept(home, 1, status=Status.SCHEDULED, run_at=NOW + 1000)
+
+    execute(home, [a_message(task)])
+
+    assert home.task(task).status is Status.COMPLETED
+
+
+# -- side by side ------------------------------------------------------------------------------------------------------
+
+
+def test_async_handlers_of_a_batch_overlap(home: Installation, registry: Registry) -> None:
+    together = asyncio.Barrier(4)
+
+    @registry.task("meet")
+    async def meet(payload: Anything) -> str:
+        async with asyncio.timeout(PATIENCE), together:
+            return "met"
+
+    tasks = kept(home, 4, type="meet")
+
+    execute(home, [a_message(task) for task in tasks])
+
+    assert [home.result(task) for task in tasks] == ["met"] * 4
+
+
+def test_plain_handlers_of_a_batch_run_in_threads(home: Installation, registry: Registry) -> None:
+    together = threading.Barrier(4)
+
+    @registry.task("meet")
+    def meet(payload: Anything) -> int:
+        together.wait(PATIENCE)
+        return threading.get_ident()
+
+    tasks = kept(home, 4, type="meet")
+
+    execute(home, [a_message(task) for task in tasks])
+
+    assert len({home.result(task) for task in tasks}) == 4
+
+
+def test_plain_and_async_handlers_wait_for_each_other_in_one_batch(home: Installation, registry: Registry) -> None:
+    plain_came, async_came = threading.Event(), threading.Event()
+
+    @registry.task("plain")
+    def plain(payload: Anything) -> bool:
+        plain_came.set()
+        return async_came.wait(PATIENCE)
+
+    @registry.task("async")
+    async def cooperative(payload: Anything) -> bool:
+        async_came.set()
+        return await asyncio.to_thread(plain_came.wait, PATIENCE)
+
+    tasks = [*kept(home, 1, type="plain"), *kept(home, 1, type="async")]
+
+    execute(home, [a_message(task) for task in tasks])
+
+    assert [home.result(task) for task in tasks] == [True, True]
+
+
+def test_an_outcome_is_written_while_others_still_run(home: Installation, registry: Registry) -> None:
+    quick_one, slow_one = a_task(type="quick"), a_task(type="slow")
+    home.store.put([quick_one, slow_one])
+
+    @registry.task("slow")
+    def slow(payload: Anything) -> bool:
+        from tests.support.waiting import wait_for
+
+        return wait_for(lambda: home.task(quick_one).status is Status.COMPLETED)
+
+    execute(home, [a_message(slow_one), a_message(quick_one)])
+
+    assert home.result(slow_one) is True
+
+
+def test_handlers_keep_their_event_loop_from_batch_to_batch(home: Installation, registry: Registry) -> None:
+    loops = []
+
+    @registry.task("loop")
+    async def loop(payload: Anything) -> None:
+        loops.append(asyncio.get_running_loop())
+
+    for _ in range(2):
+        execute(home, [a_message(task) for task in kept(home, 2, type="loop")])
+
+    assert len(set(loops)) == 1
+
+
+def test_one_bad_task_leaves_its_neighbours_alone(home: Installation, registry: Registry) -> None:
+    @registry.task("bad")
+    def bad(payload: Anything) -> None:
+        raise SystemExit(1)
+
+    tasks = [*kept(home, 2), *kept(home, 1, type="bad", max_attempts=1), *kept(home, 1, type="unknown", max_attempts=1)]
+
+    report = execute(home, [a_message(task) for task in tasks])
+
+    assert [home.task(task).status.value for task in tasks] == ["completed", "completed", "failed", "failed"]
+    assert (report.unhandled, len(report.outcomes)) == (frozenset(), 4)
+
+
+def test_a_task_whose_last_worker_was_lost_runs_alone(home: Installation, registry: Registry) -> None:
+    neighbours = kept(home, 2)
+    lost = a_task(type="alone", run=1, attempts=(an_attempt(error=an_error("", AttemptLost.__name__)),))
+    home.store.put([lost])
+
+    @registry.task("alone")
+    def alone(payload: Anything) -> list[str]:
+        return [home.task(task).status.value for task in neighbours]
+
+    messages = [a_message(lost), *(a_message(task) for task in neighbours)]
+    report = execute(home, messages)
+
+    assert messages[0].lost == 1
+    assert home.result(lost) == ["completed", "completed"]
+    assert len(report.outcomes) == 3
+
+
+def test_a_task_that_must_run_alone_and_has_no_time_left_is_sent_on(home: Installation) -> None:
+    (neighbour,) = kept(home, 1)
+    (lost,) = kept(home, 1, run=1, attempts=(an_attempt(error=an_error("", AttemptLost.__name__)),))
+
+    execute(home, [a_message(lost), a_message(neighbour)], seconds=30)
+
+    assert home.task(lost) == lost
+    assert [message.task_id for message in home.lanes.sent] == [lost.id]
+
+
+# -- outcomes that are refused -----------------------------------------------------------------------------------------
+
+
+def test_an_outcome_that_is_refused_at_first_is_written_all_the_same(home: Installation) -> None:
+    (task,) = kept(home, 1)
+    home.store.refuse("save")
+
+    execute(home, [a_message(task)])
+
+    assert home.task(task).status is Status.COMPLETED
+
+
+def test_an_outcome_of_a_run_that_was_lost_is_dropped(home: Installation, registry: Registry) -> None:
+    (task,) = kept(home, 1, type="late")
+
+    @registry.task("late")
+    def late(payload: Anything, context: TaskContext) -> str:
+        home.store.save([a_change(home.task(task), status=Status.PENDING)])
+        return "too late"
+
+    report = execute(home, [a_message(task)])
+
+    assert home.task(task).status is Status.PENDING
+    assert home.task(task).result is None
+    assert report.unhandled == frozenset()
+    assert home.queues.depth(0) == 0
+
+
+def test_a_retry_that_cannot_be_sent_is_left_to_the_sweeper(home: Installation, registry: Registry) -> None:
+    @registry.task("bad")
+    def bad(payload: Anything) -> None:
+        raise OSError("not now")
+
+    (task,) = kept(home, 1, type="bad")
+    home.lanes.refuse = 1
+    execute(home, [a_message(task)])
+    assert home.lanes.sent == []
+
+    home.clock.advance(200)
+    home.sweep()
+
+    assert [message.run for message in home.lanes.sent] == [2]

@@ -1,0 +1,279 @@
+"""While a handler runs: its progress is written, its lease renewed, and it hears when the task is taken from it."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from tasklane.context import TaskContext
+from tasklane.errors import Continue, RunLost, TaskCancelled
+from tasklane.registry import Registry
+from tasklane.task import Status, Task
+from tests.support.builders import a_change
+from tests.support.installation import Installation
+from tests.support.waiting import wait_for
+
+
+class Nothing(BaseModel):
+    pass
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that looks up all the time, so that no test has to wait for it."""
+    monkeypatch.setattr("tasklane.watch.WATCH_SECONDS", 0.005)
+    monkeypatch.setattr("tasklane.watch.NEWS_SECONDS", 0.0)
+    monkeypatch.setattr("tasklane.watch.HEARTBEAT_SECONDS", 0.01)
+
+
+def ran(home: Installation, registry: Registry, handler: Callable[..., Any], **submission: Any) -> Task:
+    registry.task("it")(handler)
+    task = home.submit("it", **submission)
+    home.work()
+    return home.task(task)
+
+
+# -- progress ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_word_on_progress_is_kept_with_the_outcome(home: Installation, registry: Registry) -> None:
+    def steps(payload: Nothing, context: TaskContext) -> None:
+        for step in range(5):
+            context.progress(step / 10, f"step {step}")
+
+    task = ran(home, registry, steps)
+
+    assert task.progress is not None
+    assert (task.progress.fraction, task.progress.message) == (1.0, "step 4")
+    assert home.store.renewed == []
+
+
+def test_progress_is_written_while_the_handler_runs_but_not_each_word_of_it(
+    home: Installation, registry: Registry
+) -> None:
+    words = 0
+
+    def steps(payload: Nothing, context: TaskContext) -> None:
+        def said() -> object:
+            nonlocal words
+            words += 1
+            context.progress(0.5, f"word {words}")
+            return home.store.only().progress
+
+        wait_for(said)
+
+    ran(home, registry, steps)
+
+    assert len(home.store.renewed) == 1
+    assert words > 10
+
+
+@pytest.mark.usefixtures("quick")
+def test_progress_that_could_not_be_written_is_not_lost(home: Installation, registry: Registry) -> None:
+    home.store.refuse("renew", 99)
+
+    def half(payload: Nothing, context: TaskContext) -> None:
+        context.progress(1.0, "all but the end")
+        wait_for(lambda: home.store.renewed)
+
+    task = ran(home, registry, half)
+
+    assert task.progress is not None
+    assert task.progress.message == "all but the end"
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan"), float("inf")])
+def test_progress_is_a_fraction(home: Installation, registry: Registry, fraction: float) -> None:
+    def wrong(payload: Nothing, context: TaskContext) -> None:
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            context.progress(fraction)
+
+    assert ran(home, registry, wrong).status is Status.COMPLETED
+
+
+def test_a_sentence_about_progress_can_always_be_written(home: Installation, registry: Registry) -> None:
+    def odd(payload: Nothing, context: TaskContext) -> None:
+        context.progress(0.333333, "half a \ud800 character" + "x" * 500)
+
+    task = ran(home, registry, odd)
+
+    assert task.progress is not None
+    assert task.progress.message is not None
+    assert task.progress.message.startswith("half a ? character")
+    assert len(task.progress.message) == 200
+
+
+# -- lease -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_long_run_renews_its_lease(home: Installation, registry: Registry) -> None:
+    def long(payload: Nothing) -> None:
+        first = home.store.only().lease_until
+        assert first is not None
+        for _ in range(3):
+            home.clock.advance(50)
+            wait_for(lambda: (home.store.only().lease_until or 0) > home.clock.now() + 50_000)
+            assert home.sweep().changed == 0, "the sweeper has no reason to take it for lost"
+
+    task = ran(home, registry, long, timeout_seconds=900)
+
+    assert (task.status, task.run, task.attempts) == (Status.COMPLETED, 1, ())
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_run_that_was_lost_is_told_and_writes_nothing_more(home: Installation, registry: Registry, kind: str) -> None:
+    told = threading.Event()
+
+    def plain(payload: Nothing, context: TaskContext) -> None:
+        home.store.save([a_change(home.store.only(), status=Status.CANCELLED)])
+
+        def lost() -> bool:
+            try:
+                context.raise_if_cancelled()
+            except RunLost:
+                told.set()
+            return told.is_set()
+
+        wait_for(lost)
+
+    async def waiting(payload: Nothing) -> None:
+        home.store.save([a_change(home.store.only(), status=Status.CANCELLED)])
+        try:
+            await asyncio.sleep(20)
+        finally:
+            told.set()
+
+    task = ran(home, registry, plain if kind == "plain" else waiting)
+
+    assert told.wait(10)
+    assert (task.status, task.attempts) == (Status.CANCELLED, ())
+
+
+# -- called off while it runs ------------------------------------------------------------------------------------------
+
+
+def call_off(home: Installation) -> None:
+    home.store.save([a_change(home.store.only(), cancel_requested=True)])
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_task_that_is_called_off_while_it_runs_ends_cancelled(
+    home: Installation, registry: Registry, kind: str
+) -> None:
+    def plain(payload: Nothing, context: TaskContext) -> None:
+        call_off(home)
+
+        def never() -> None:
+            context.progress(0.5)
+
+        wait_for(never)
+
+    async def waiting(payload: Nothing) -> None:
+        call_off(home)
+        await asyncio.sleep(20)
+
+    task = ran(home, registry, plain if kind == "plain" else waiting)
+
+    assert (task.status, task.attempts, task.cancel_requested) == (Status.CANCELLED, (), False)
+    assert task.outcome_at == home.clock.now()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_handler_that_finishes_all_the_same_has_completed(home: Installation, registry: Registry) -> None:
+    def finish(payload: Nothing, context: TaskContext) -> str:
+        call_off(home)
+        with pytest.raises(TaskCancelled):
+            wait_for(lambda: context.checkpoint(1))
+        return "done"
+
+    task = ran(home, registry, finish)
+
+    assert (task.status, home.result(task)) == (Status.COMPLETED, "done")
+
+
+# -- going on in a new run ---------------------------------------------------------------------------------------------
+
+
+def test_a_handler_may_go_on_in_a_new_run_with_what_it_left(home: Installation, registry: Registry) -> None:
+    seen: list[tuple[int, Any]] = []
+
+    @registry.task("it")
+    def pages(payload: Nothing, context: TaskContext) -> str:
+        seen.append((context.attempt, context.state))
+        if len(seen) < 3:
+            raise Continue({"page": len(seen), "filler": "x" * (5000 if len(seen) == 2 else 0)}, after=30)
+        return "all pages"
+
+    task = home.submit("it", max_attempts=1)
+    for _ in range(3):
+        home.work()
+        home.clock.advance(30)
+
+    done = home.task(task)
+    assert (done.status, done.run, done.attempt, done.attempts) == (Status.COMPLETED, 3, 1, ())
+    assert [(attempt, state and state["page"]) for attempt, state in seen] == [(1, None), (1, 1), (1, 2)]
+    assert (done.continuations, done.state, done.has_blobs) == (2, None, True)
+
+
+def test_a_task_that_goes_on_for_ever_is_ended(home: Installation, registry: Registry) -> None:
+    @registry.task("it", max_continuations=2)
+    def endless(payload: Nothing) -> None:
+        raise Continue
+
+    task = home.submit("it")
+    for _ in range(3):
+        assert home.work().outcomes
+
+    failed = home.task(task)
+    assert failed.status is Status.FAILED
+    assert failed.error is not None
+    assert failed.error.type == "TooManyContinuations"
+
+
+@pytest.mark.parametrize(
+    ("state", "error"), [(object(), "TypeError"), (float("nan"), "ValueError"), ("x" * 6_000_000, "DocumentTooLarge")]
+)
+def test_a_state_that_cannot_be_kept_is_an_error_of_the_handler(
+    home: Installation, registry: Registry, state: Any, error: str
+) -> None:
+    def wrong(payload: Nothing) -> None:
+        raise Continue(state)
+
+    task = ran(home, registry, wrong)
+
+    assert task.error is not None
+    assert (task.status, task.error.type) == (Status.SCHEDULED, error)
+
+
+def test_a_checkpoint_is_there_for_the_next_attempt(home: Installation, registry: Registry) -> None:
+    @registry.task("it")
+    def twice(payload: Nothing, context: TaskContext) -> Any:
+        if context.attempt == 1:
+            context.checkpoint({"done": 5})
+            context.checkpoint({"done": 7, "filler": "x" * 5000})
+            raise OSError("lost the connection")
+        return context.state["done"]
+
+    task = home.submit("it")
+    home.work()
+    assert home.task(task).state is not None
+    home.clock.advance(5)
+    home.work()
+
+    assert home.result(task) == 7
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_checkpoint_is_written_while_the_handler_runs(home: Installation, registry: Registry) -> None:
+    def work(payload: Nothing, context: TaskContext) -> None:
+        context.checkpoint({"done": 5})
+        wait_for(lambda: home.store.only().state)
+        context.checkpoint(None)
+
+    assert ran(home, registry, work).state is None
