@@ -15,6 +15,10 @@ MAX_DELAY_SECONDS: Final = 900
 """The longest delay a queue carries (SQS: DelaySeconds is at most 15 minutes)."""
 
 
+MAX_TEXT: Final = 500
+"""Characters of the longest text in a message; a table's key has at most 2,048 bytes."""
+
+
 class InvalidMessage(ValueError):
     """A message that no Tasklane wrote: a poison message, for the dead-letter queue."""
 
@@ -141,4 +145,4 @@ def _fits_a_table(value: Any) -> bool:
     """False for what a table refuses: such a message would fail the requests that it shares with its batch."""
     if isinstance(value, int):
         return 0 <= value < 1 << 53
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+    return len(value) <= MAX_TEXT and not any("\ud800" <= character <= "\udfff" for character in value)

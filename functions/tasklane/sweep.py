@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 PAGE: Final = 25
 """Tasks looked after at once: one batch of writes."""
+MAX_PAGE: Final = 16 * PAGE
+"""How far a sweep looks past tasks for which it can do nothing."""
 CLOCK_TOLERANCE_MS: Final = 5_000
 """How far clocks of different machines may be apart before a lease is taken to have run out too early."""
 RESERVE_SECONDS: Final = 10.0
@@ -80,11 +82,11 @@ class Sweep:
             return sum(reports, SweepReport())
 
     def _sweep_shard(self, shard: str, remaining: Callable[[], float]) -> SweepReport:
-        total = SweepReport()
+        total, page = SweepReport(), PAGE
         while remaining() > RESERVE_SECONDS:
             try:
                 now = self._clock.now()
-                ids = self._store.due(shard, now, PAGE)
+                ids = self._store.due(shard, now, page)
                 tasks = self._store.get(ids) if ids else {}
             except Unavailable as exc:
                 logger.warning(
@@ -93,9 +95,11 @@ class Sweep:
                 return replace(total, complete=False)
             report = self._look_after(list(tasks.values()), now)
             total += report
-            # The index lags behind the writes: a page that changed nothing would only be read again.
-            if len(ids) < PAGE or not report.changed:
+            if len(ids) < page or page >= MAX_PAGE:
                 return total
+            # A page that changed nothing would only be read again (the index lags behind the writes, or it is full of
+            # records that this version cannot read): the tasks behind it are found by a larger one.
+            page = PAGE if report.changed else 2 * page
         return replace(total, complete=False)
 
     def _look_after(self, tasks: Sequence[Task], now: int) -> SweepReport:

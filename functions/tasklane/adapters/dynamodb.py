@@ -1,5 +1,8 @@
 """The task store on DynamoDB: one item a task, every write conditional, a batch of writes in one request."""
 
+import contextlib
+import logging
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -14,6 +17,8 @@ from tasklane.task import Task
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+logger = logging.getLogger(__name__)
 
 STATEMENTS: Final = 25
 """The most statements one BatchExecuteStatement takes."""
@@ -45,10 +50,13 @@ class DynamoDbTaskStore:
         ids = list(dict.fromkeys(task_ids))
         if len(ids) == 1:
             answer = _ask(lambda: self._client.get_item(TableName=self._table, Key=key(ids[0]), ConsistentRead=True))
-            return {ids[0]: from_item(answer["Item"])} if "Item" in answer else {}
+            return {ids[0]: _read(answer["Item"])} if "Item" in answer else {}
         found: dict[str, Task] = {}
         for chunk in _chunks(ids, KEYS):
-            found |= {task.id: task for task in map(from_item, self._batch_get(chunk))}
+            for item in self._batch_get(chunk):
+                # One record that cannot be read must not keep the others of its batch from being looked after.
+                with contextlib.suppress(Unavailable):
+                    found[item["task_id"]["S"]] = _read(item)
         return found
 
     def claim(self, claims: Sequence[Claim]) -> list[Task | Unavailable | None]:
@@ -103,7 +111,7 @@ class DynamoDbTaskStore:
             )
         except (ClientError, BotoCoreError) as exc:
             existing = _item_that_refused(exc)
-            return _unavailable(exc) if existing is None else from_item(existing)
+            return _unavailable(exc) if existing is None else _read_or_unavailable(existing)
         return task
 
     def _put_many(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
@@ -136,8 +144,8 @@ class DynamoDbTaskStore:
             if not _is_refusal(exc):
                 return _unavailable(exc)
             existing = _item_that_refused(exc)
-            return from_item(existing) if existing and write.has_happened(existing) else None
-        return from_item(answer["Attributes"])
+            return _read_or_unavailable(existing) if existing and write.has_happened(existing) else None
+        return _read_or_unavailable(answer["Attributes"])
 
     def _save(self, write: Write) -> bool | Unavailable:
         try:
@@ -192,14 +200,32 @@ def _each_chunk(
     return answers
 
 
-def _seen(write: Write, response: Any) -> Task | None:
+def _seen(write: Write, response: Any) -> Task | Unavailable | None:
     if _code(response) is None:
-        return from_item(response["Item"])
-    return from_item(response["Error"]["Item"]) if _saved(write, response) else None
+        return _read_or_unavailable(response["Item"])
+    return _read_or_unavailable(response["Error"]["Item"]) if _saved(write, response) else None
 
 
 def _saved(write: Write, response: Any) -> bool:
     return _code(response) is None or write.has_happened(response["Error"].get("Item", {}))
+
+
+def _read(item: Item) -> Task:
+    """The task in ``item``. Raises Unavailable for what this version cannot read: a newer one may have written it."""
+    try:
+        return from_item(item)
+    except (KeyError, ValueError, TypeError, zlib.error) as exc:
+        task_id = item["task_id"]["S"]
+        extra = {"action": "record_unreadable", "task_id": task_id, "error": repr(exc)}
+        logger.error("A record cannot be read by this version.", extra=extra)  # noqa: TRY400 - nothing to trace
+        raise Unavailable(f"the record of task {task_id} cannot be read by this version") from exc
+
+
+def _read_or_unavailable(item: Item) -> Task | Unavailable:
+    try:
+        return _read(item)
+    except Unavailable as exc:
+        return exc
 
 
 def _code(response: Any) -> str | None:
