@@ -3,15 +3,19 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+import uvicorn
+
+import worker.poller
+from api.app import create_app
 from tasklane.adapters.memory import StaticSigningSecrets
 from tasklane.bootstrap import Services
-from tasklane.submit import Submission
 from tests.faults.clock import SharedClock
 from tests.faults.task_types import World, task_types
 from tests.support.builders import SECRET
@@ -42,6 +46,8 @@ def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
 
 def work(services: Services, world: World) -> None:
     """Poll lanes and callback queue until killed."""
+    # Half a minute on purpose in the product, where it keeps an outage from burning receive counts.
+    vars(worker.poller)["RELEASE_SECONDS"] = 0
     poller: Poller = make_poller(services, callbacks=True, runners=2, wait_seconds=1)
     _ = services.store, services.execute, services.deliver_callbacks, services.source
     world.open_gate(f"ready-{os.getpid()}")
@@ -50,12 +56,14 @@ def work(services: Services, world: World) -> None:
     signal.pause()
 
 
-def submit(services: Services, world: World) -> None:
-    """Accept one task."""
-    _ = services.submit
-    world.open_gate(f"ready-{os.getpid()}")
-    world.wait_at_gate("submit")
-    services.submit(Submission(type="work", payload={"number": 7}))
+def serve(services: Services, world: World) -> None:
+    """Serve the API, at the port in the file ``port``, until killed."""
+    _ = services.submit, services.read
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        (world.folder / "port").write_text(str(listener.getsockname()[1]))
+        world.open_gate(f"ready-{os.getpid()}")
+        config = uvicorn.Config(create_app(services), log_level="warning", lifespan="off")
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def sweep(services: Services, world: World) -> None:
@@ -66,7 +74,7 @@ def sweep(services: Services, world: World) -> None:
     print("swept", services.sweep(lambda: 60.0), flush=True)
 
 
-ACTORS: Final[Mapping[str, Callable[[Services, World], None]]] = {"work": work, "submit": submit, "sweep": sweep}
+ACTORS: Final[Mapping[str, Callable[[Services, World], None]]] = {"work": work, "serve": serve, "sweep": sweep}
 
 
 class _Lines(logging.Formatter):

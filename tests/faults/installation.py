@@ -143,6 +143,11 @@ class Installation:
         return self.tasks([task])[0]
 
     @property
+    def api(self) -> str:
+        """Base URL of the API, where a process serves it."""
+        return f"http://127.0.0.1:{(self.folder / 'port').read_text()}"
+
+    @property
     def journal(self) -> dict[str, list[Task]]:
         """Every state of every task."""
         return self.proxy.journal(self.settings.tasks_table)

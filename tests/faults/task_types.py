@@ -72,7 +72,7 @@ class World:
 
 
 def task_types(world: World) -> Registry:
-    """The task types ``work`` (plain) and ``async-work``."""
+    """The task types ``work`` (plain), ``async-work``, and two that end badly."""
     registry = Registry()
 
     # Without a pause a retry is sent without a delay, which would pass in the engine's time and not in the tests'.
@@ -90,5 +90,13 @@ def task_types(world: World) -> Registry:
     @registry.task("async-work", timeout_seconds=30, retry=RetryPolicy(max_attempts=4, base_seconds=0.5))
     async def async_work(payload: Work, context: TaskContext) -> Done:
         return work(payload, context)
+
+    @registry.task("bad-result", timeout_seconds=30)
+    def bad_result(payload: Work) -> dict[str, object]:
+        return {"no JSON": object()}
+
+    @registry.task("raises-exit", timeout_seconds=30, retry=RetryPolicy(max_attempts=2, base_seconds=0))
+    def raises_exit(payload: Work) -> Done:
+        raise SystemExit(payload.number)
 
     return registry

@@ -5,6 +5,7 @@ The proxy holds the request between the two steps, kills the process, and lets t
 
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from tasklane.task import CallbackState, Status, Task
@@ -17,6 +18,7 @@ from tests.faults.recovery import drain, recover_here
 from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
+BODY = {"type": "work", "payload": {"number": 7}}
 BOTH = (Fault.KILL_BEFORE, Fault.KILL_AFTER)
 SUBMIT = [("PutItem", 0), ("SendMessage", 0)]
 WORK = [("UpdateItem", 0), ("UpdateItem", 1), ("SendMessage", 0), ("DeleteMessageBatch", 0)]
@@ -36,10 +38,11 @@ def test_submit_dies(make_installation: Callable[[], Installation], record: Call
         for fault in BOTH:
             installation = make_installation()
             services, proxy = installation.services(), installation.proxy
-            with processes(installation, "submit") as (process,):
+            with processes(installation, "serve") as (process,):
                 proxy.kill = process.kill
                 proxy.begin(nth(fault, operation, position))
-                installation.world.open_gate("submit")
+                with pytest.raises(httpx.TransportError):
+                    httpx.post(f"{installation.api}/v1/tasks", json=BODY, trust_env=False)
                 wait_until_killed(process)
             proxy.begin(no_faults)
             put = [states[0] for states in installation.journal.values()]
