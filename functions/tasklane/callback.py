@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tasklane import document, transitions
 from tasklane.dispatch import send_callbacks
-from tasklane.errors import AddressRefused, ConfigurationError, Unavailable
+from tasklane.errors import ConfigurationError, Unavailable, public_details
 from tasklane.ids import new_lease_id
 from tasklane.message import CallbackMessage
 from tasklane.ports import (
@@ -140,8 +140,8 @@ class DeliverCallbacks:
             body = json.dumps(self._body(task), ensure_ascii=False, separators=(",", ":")).encode()
             headers = signed_headers(secrets, f"{task.id}-{task.run}", started_at // 1000, body)
             response = self._sender.post(callback.url, body, headers, timeout)
-        except (Unavailable, AddressRefused) as exc:
-            error = str(exc)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the others of the batch must be written down
+            error = public_details(exc)["message"]
         one = CallbackTry(
             number=callback.tries,
             started_at=started_at,
