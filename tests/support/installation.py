@@ -96,8 +96,9 @@ class UnreliableStore(MemoryTaskStore):
         return task
 
     def _is_refused(self, method: str) -> bool:
-        self._refusals[method] -= 1
-        return self._refusals[method] >= 0
+        if refused := self._refusals[method] > 0:
+            self._refusals[method] -= 1
+        return refused
 
 
 class UnreliableLanes(MemoryTaskQueue):
