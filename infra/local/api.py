@@ -73,11 +73,14 @@ class Api:
         if not child.wait_until_ready():
             child.stop()
             return False
-        if self._serving:
-            self._serving.stop(STOP_SECONDS)
-        self._serving = child
+        before, self._serving = self._serving, child
+        if before:
+            before.ask_to_end()  # it takes no more requests, but may still be answering one
         child.tell(json.dumps(dict(environment)))
-        return self._answers(child)
+        answers = self._answers(child)
+        if before:
+            before.stop(STOP_SECONDS)
+        return answers
 
     def close(self) -> None:
         """End the processes and give the port back."""

@@ -33,7 +33,9 @@ def main() -> None:
     import uvicorn  # noqa: PLC0415 - while the parent deploys
 
     from api.app import create_app  # noqa: PLC0415 - from the folder that was given
+    from tasklane.registry import load_handlers  # noqa: PLC0415
 
+    load_handlers()  # what cannot be imported must show before this process takes over
     lifeline.say_ready(lifeline_fd)
     environment = lifeline.read_line(lifeline_fd)
     if not environment:

@@ -58,6 +58,8 @@ def running(*, port: int, scratch: Path, state: Path | None = None) -> Iterator[
     and functions from run to run; None forgets them. Returns before the engine is ready (`wait_until_ready`).
     """
     require_free_port(port, "ENGINE_PORT")
+    if state:
+        _require_same_port(port, state)
     temporary = scratch / "engine"
     temporary.mkdir()
     log = scratch / "engine.log"
@@ -84,6 +86,18 @@ def require_free_port(port: int, variable: str) -> None:
             raise LocalRunError(
                 f"Port {port} is taken: end what listens there or choose another one (make run {variable}={port + 1})."
             ) from exc
+
+
+def _require_same_port(port: int, state: Path) -> None:
+    """Raise LocalRunError for state that was kept on another port: its queues are known by URLs with that port."""
+    note = state / "port"
+    if note.exists() and note.read_text(encoding="utf-8") != str(port):
+        raise LocalRunError(
+            f"What PERSIST=1 keeps in {state} belongs to ENGINE_PORT={note.read_text(encoding='utf-8')}: "
+            "use that port, or remove the folder."
+        )
+    state.mkdir(parents=True, exist_ok=True)
+    note.write_text(str(port), encoding="utf-8")
 
 
 def _environment(port: int, temporary: Path, state: Path | None) -> dict[str, str]:

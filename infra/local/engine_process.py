@@ -10,8 +10,16 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
 from infra.local import lifeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LONGEST_INVOCATION = 900.0
 
 
 def main() -> None:
@@ -21,11 +29,37 @@ def main() -> None:
     sys.argv = ["ministack"]
     from ministack.app import main as run_engine  # noqa: PLC0415 - half a second; the lifeline comes first
 
+    let_invocations_end()
     try:
         run_engine()
     finally:
         if os.getppid() != parent:
             shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+
+
+def let_invocations_end() -> None:
+    """Let invocations under way end when a function gets new code, as AWS does.
+
+    The engine kills them: after each edit the tasks that run would wait for their leases to run out.
+    """
+    from ministack.core import lambda_runtime  # noqa: PLC0415 - loaded by the engine anyway
+
+    kill = lambda_runtime.kill_workers
+
+    def kill_when_done(worker: Any) -> None:
+        deadline = time.monotonic() + LONGEST_INVOCATION
+        while worker.in_use and worker._proc is not None and time.monotonic() < deadline:  # noqa: SLF001 - no other way
+            time.sleep(0.1)
+        kill([worker])
+
+    def kill_idle(workers: Iterable[Any]) -> None:
+        found = [worker for worker in workers if worker is not None]
+        for worker in found:
+            if worker.in_use:
+                threading.Thread(target=kill_when_done, args=[worker], daemon=True).start()
+        kill([worker for worker in found if not worker.in_use])
+
+    lambda_runtime.kill_workers = kill_idle
 
 
 if __name__ == "__main__":

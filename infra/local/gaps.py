@@ -187,6 +187,14 @@ GAPS: tuple[Gap, ...] = (
         handled="Named here; every other path reaches the API function, and uvicorn serves /health.",
     ),
     Gap(
+        what="New code kills the invocations that are under way.",
+        handled="engine_process.py lets them end, as AWS does.",
+    ),
+    Gap(
+        what="Queues are known by their URL, which names the engine's port: kept state works on the same port only.",
+        handled="A run that finds state of another port says so (engine.py).",
+    ),
+    Gap(
         what="It keeps a temporary folder for each function process.",
         handled="Its TMPDIR lies in the run's scratch folder, which goes when the run ends.",
     ),

@@ -49,6 +49,10 @@ class Child:
         """Whether the process is gone."""
         return self.process.poll() is not None
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM and return; `stop` is still to be called."""
+        self.process.terminate()
+
     def stop(self, grace_seconds: float = STOP_SECONDS) -> None:
         """End the process with SIGTERM, and with SIGKILL what is left of it after the grace; safe to call twice."""
         if self._stopped:

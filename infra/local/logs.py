@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from infra.local.terminal import Terminal
 
 PAUSE_SECONDS = 0.5
-PAUSE_FACTOR = 20  # the engine's answer takes longer the more invocations there were: never use over 5 % of it
+PAUSE_FACTOR = 10  # the engine's answer takes longer the more invocations there were: leave it its time for others
+MOST_SECONDS = 2.0
 LATE_MS = 2_000  # a line may appear so long after its own time
 
 
@@ -80,7 +81,7 @@ def following(clients: Clients, groups: Mapping[str, str], terminal: Terminal) -
                 print_new()
             except (BotoCoreError, ClientError) as exc:
                 terminal.log("engine", f"The functions' logs could not be read, trying again: {exc}")
-            pause = max(PAUSE_SECONDS, PAUSE_FACTOR * (time.monotonic() - started))
+            pause = min(MOST_SECONDS, max(PAUSE_SECONDS, PAUSE_FACTOR * (time.monotonic() - started)))
 
     thread = threading.Thread(target=follow, name="logs", daemon=True)
     thread.start()
@@ -89,6 +90,8 @@ def following(clients: Clients, groups: Mapping[str, str], terminal: Terminal) -
     finally:
         stop.set()
         thread.join(5)
+        with suppress(BotoCoreError, ClientError):
+            print_new()
 
 
 def log_groups(clients: Clients, functions: Mapping[str, str]) -> dict[str, str]:

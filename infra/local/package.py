@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same code is the same zip
@@ -27,18 +27,19 @@ class Package:
         return f"{hashlib.sha256(self.content).hexdigest()[:32]}.zip"
 
 
-def build(functions: Path) -> Package:
-    """Zip the folder.
+def check(edited: Iterable[Path]) -> None:
+    """Raise SyntaxError for a file that does not compile: a half-written handler must not replace one that works."""
+    for path in edited:
+        if path.suffix == ".py" and path.is_file():
+            compile(path.read_bytes(), str(path), "exec")
 
-    A file that does not compile raises SyntaxError, so that a half-written handler never replaces one that works.
-    """
+
+def build(functions: Path) -> Package:
+    """Zip the folder."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in _files(functions):
-            content = path.read_bytes()
-            if path.suffix == ".py":
-                compile(content, str(path), "exec")
-            archive.writestr(zipfile.ZipInfo(str(path.relative_to(functions)), EPOCH), content)
+            archive.writestr(zipfile.ZipInfo(str(path.relative_to(functions)), EPOCH), path.read_bytes())
     return Package(content=buffer.getvalue())
 
 

@@ -61,6 +61,13 @@ def deploy(
     return deployed
 
 
+def update_code(clients: Clients, deployed: Deployment, package: Package) -> None:
+    """Give the functions this code; the stack itself stays as it is, which takes a fifth of the time of an update."""
+    _put_code(clients, package)
+    for name in deployed.function_names.values():
+        clients.functions.update_function_code(FunctionName=name, S3Bucket=CODE_BUCKET, S3Key=package.key)
+
+
 def set_lanes(clients: Clients, deployed: Deployment, *, enabled: bool) -> None:
     """Let the deployed worker function read the lanes, or leave them to the poller."""
     mappings = clients.functions.list_event_source_mappings(FunctionName=deployed.worker_function_name)

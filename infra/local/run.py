@@ -6,7 +6,6 @@ import signal
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from infra.local.api import Api
-    from infra.local.clients import Clients
     from infra.local.deployment import Deployment
     from infra.local.engine import Engine
     from infra.local.options import Options
@@ -41,7 +39,7 @@ def run(options: Options, terminal: Terminal) -> None:
         terminal.say("Stopped.")
 
 
-def _start(options: Options, terminal: Terminal, stack: ExitStack) -> _Run:
+def _start(options: Options, terminal: Terminal, stack: ExitStack) -> _Session:
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tasklane-", ignore_cleanup_errors=True)))
     place = target.from_environment()
     embedded = None
@@ -53,82 +51,86 @@ def _start(options: Options, terminal: Terminal, stack: ExitStack) -> _Run:
         api.serving(port=options.port, functions=options.functions, terminal=terminal, debug=options.debug)
     )
     # Engine and API are busy starting: what needs neither of them is done meanwhile.
-    started = _Run(
-        options=options,
-        terminal=terminal,
-        scratch=scratch,
-        target=place,
-        clients=clients.connect(place),
-        engine=embedded,
-        api=served,
-    )
-    zipped, template = _package(options), provision.read_template()
+    session = _Session(options, terminal, place, scratch, embedded, served)
+    zipped, template = package.build(options.functions), provision.read_template()
     if embedded:
         embedded.wait_until_ready()
-    deployed = started.deploy(zipped, template)
-    groups = logs.log_groups(started.clients, deployed.function_names)
-    stack.enter_context(logs.following(started.clients, groups, terminal))
+    deployed = session.deploy(zipped, template)
+    groups = logs.log_groups(session.clients, deployed.function_names)
+    stack.enter_context(logs.following(session.clients, groups, terminal))
     callbacks = stack.enter_context(receiver.receiving(terminal, options.webhook_secret))
     ready.say_ready(terminal, options, place, deployed, callbacks)
-    return started
+    return session
 
 
-def _package(options: Options) -> package.Package:
-    try:
-        return package.build(options.functions)
-    except SyntaxError as exc:
-        raise LocalRunError(f"{exc.filename}:{exc.lineno}: {exc.msg}; mend it.") from exc
+class _Session:
+    """A run from its first deploy to its end."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    options: Options
-    terminal: Terminal
-    scratch: Path
-    target: Target
-    clients: Clients
-    engine: Engine | None
-    api: Api
+    def __init__(
+        self, options: Options, terminal: Terminal, place: Target, scratch: Path, embedded: Engine | None, served: Api
+    ) -> None:
+        self.clients = clients.connect(place)
+        self._options = options
+        self._terminal = terminal
+        self._target = place
+        self._scratch = scratch
+        self._engine = embedded
+        self._api = served
+        self._deployed: Deployment | None = None
+        self._environment: dict[str, str] = {}
 
     def deploy(self, zipped: package.Package, template: provision.Template | None = None) -> Deployment:
         """Deploy template and code, and let the API serve under its function's role and variables."""
-        debug = self.options.debug
-        deployed = provision.deploy(self.clients, zipped, webhook_secret=self.options.webhook_secret, template=template)
+        debug = self._options.debug
+        secret = self._options.webhook_secret
+        self._deployed = deployed = provision.deploy(self.clients, zipped, webhook_secret=secret, template=template)
         provision.set_lanes(self.clients, deployed, enabled=not debug)
-        provision.warm_up(self.clients, deployed.worker_function_name)
         roles.open_api_role(self.clients, deployed, as_worker=debug)
         function = self.clients.functions.get_function_configuration(FunctionName=deployed.api_function_name)
-        serves = self.api.serve(
+        self._environment = (
             function["Environment"]["Variables"]
-            | roles.write_profile(self.target, deployed, self.scratch)
+            | roles.write_profile(self._target, deployed, self._scratch)
             | ({api.POLL_LANES: "true"} if debug else {})
         )
-        if not serves:
-            self.terminal.say("The API did not start with this code; mend it and save it.", "bold red")
+        self._serve(deployed)
         provision.warm_up(self.clients, deployed.callback_function_name)
         return deployed
 
     def follow_edits(self) -> None:
         """Redeploy whenever a file of the functions or the template is saved."""
-        watched = (self.options.functions, TEMPLATE)
+        watched = (self._options.functions, TEMPLATE)
         for changes in watch(*watched, step=SETTLE_MS, rust_timeout=CHECK_MS, yield_on_timeout=True):
             if changes:
-                self.redeploy([Path(path) for _, path in changes])
-            if self.engine and self.engine.child.has_ended:
-                raise LocalRunError(f"The engine ended by itself; run again. The end of its log:\n{self.engine.tail()}")
+                self._redeploy([Path(path) for _, path in changes])
+            if self._engine and self._engine.child.has_ended:
+                raise LocalRunError(
+                    f"The engine ended by itself; run again. The end of its log:\n{self._engine.tail()}"
+                )
 
-    def redeploy(self, edited: list[Path]) -> None:
+    def _redeploy(self, edited: list[Path]) -> None:
         """Deploy the code as it is now; code that does not compile, or deploy, leaves everything as it is."""
         started = time.monotonic()
         names = ", ".join(sorted({path.name for path in edited}))
         try:
-            zipped = _package(self.options)
-            self.api.prepare()
-            self.deploy(zipped)
+            package.check(edited)
+            self._api.prepare()
+            zipped = package.build(self._options.functions)
+            if self._deployed is None or TEMPLATE in edited:
+                self.deploy(zipped)
+            else:
+                provision.update_code(self.clients, self._deployed, zipped)
+                self._serve(self._deployed)
+        except SyntaxError as exc:
+            self._terminal.say(f"{exc.filename}:{exc.lineno}: {exc.msg}; not deployed.", "bold red")
         except LocalRunError as exc:
-            self.terminal.say(f"{exc}\nNot deployed.", "bold red")
+            self._terminal.say(f"{exc}\nNot deployed.", "bold red")
         else:
-            self.terminal.say(f"{names}: live after {time.monotonic() - started:.1f} s.", "bold")
+            self._terminal.say(f"{names}: live after {time.monotonic() - started:.1f} s.", "bold")
+
+    def _serve(self, deployed: Deployment) -> None:
+        provision.warm_up(self.clients, deployed.worker_function_name)
+        if not self._api.serve(self._environment):
+            self._terminal.say("The API did not start with this code; mend it and save it.", "bold red")
 
 
 def _interrupt_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -27,6 +28,8 @@ BORING = frozenset(
         "sampling_rate", "request_id", "stage",
     }
 )  # fmt: skip
+# Where the engine unpacks the functions; a path that starts with functions/ can be opened.
+UNPACKED = re.compile(r"/[^\s\"']*/ministack-lambda-[^/]+/code/")
 PLATFORM = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
 
 
@@ -47,7 +50,7 @@ class Terminal:
         """
         if not line.strip() or line.startswith(PLATFORM):
             return
-        record = _record(line)
+        record = _record(UNPACKED.sub("functions/", line))
         if "_aws" in record:  # a metric in CloudWatch's embedded format
             return
         clock = time.strftime("%H:%M:%S", time.localtime(seconds))

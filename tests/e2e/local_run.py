@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -64,10 +64,10 @@ class LocalRun:
             shutil.copytree(ROOT / "functions", self.functions, ignore=ignored)
         self.scratch = folder / "tmp"
         self.scratch.mkdir(exist_ok=True)
-        self.port, self.engine_port = free_port(), free_port()
-        self.lines: list[str] = []
+        self.port, self.engine_port = free_port(), int(environment.get("ENGINE_PORT") or free_port())
+        self.output = ""
         self._environment = environment
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -78,31 +78,35 @@ class LocalRun:
         return f"http://127.0.0.1:{self.engine_port}"
 
     @property
-    def output(self) -> str:
-        return "\n".join(self.lines)
-
-    @property
-    def process(self) -> subprocess.Popen[str]:
+    def process(self) -> subprocess.Popen[bytes]:
         assert self._process
         return self._process
 
-    def start(self) -> LocalRun:
-        """Start it without waiting."""
+    def start(self, *, terminal: bool = False) -> LocalRun:
+        """Start it without waiting.
+
+        terminal: it gets a terminal, as a developer has one; `type` then types into it.
+        """
+        command = [sys.executable, "-m", "infra.local", "--functions", str(self.functions)]
+        command += ["--state", str(self.folder / "state")]
+        keyboard, screen = os.openpty() if terminal else os.pipe()
         self._process = subprocess.Popen(
-            [
-                sys.executable, "-m", "infra.local",
-                "--functions", str(self.functions), "--state", str(self.folder / "state"),
-            ],
+            command,
             cwd=ROOT,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdin=screen if terminal else subprocess.DEVNULL,
+            stdout=screen,
             stderr=subprocess.STDOUT,
-            text=True,
             start_new_session=True,  # as in a terminal: Ctrl-C goes to a whole group, and not to the tests
-        )  # fmt: skip
-        threading.Thread(target=self._collect, args=[self._process], daemon=True).start()
+        )
+        os.close(screen)
+        self._keyboard = os.fdopen(keyboard, "r+b" if terminal else "rb", buffering=0)
+        threading.Thread(target=self._collect, daemon=True).start()
         return self
+
+    def type(self, line: str) -> None:
+        """Type a line into its terminal."""
+        self._keyboard.write(line.encode() + b"\n")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -143,18 +147,18 @@ class LocalRun:
             except subprocess.TimeoutExpired:
                 self._process.kill()
 
-    def _collect(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout
-        with process.stdout:
-            self.lines.extend(line.rstrip("\n") for line in process.stdout)
+    def _collect(self) -> None:
+        with suppress(OSError), self._keyboard as output:  # a terminal that is gone is an error, not an end
+            while part := output.read(65536):
+                self.output += part.decode(errors="replace")
 
 
 @contextmanager
-def local_run(folder: Path, **environment: str) -> Iterator[LocalRun]:
+def local_run(folder: Path, *, terminal: bool = False, **environment: str) -> Iterator[LocalRun]:
     """A run that is ready; ended at the end of the context."""
     run = LocalRun(folder, **environment)
     try:
-        yield run.start().wait_until_ready()
+        yield run.start(terminal=terminal).wait_until_ready()
     finally:
         run.kill()
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from tests.e2e.local_run import LocalRun
+
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 TASKS = 500
@@ -83,13 +85,12 @@ def test_every_task_completes_with_the_right_result(client: httpx.Client, sink: 
 
 
 def test_every_callback_comes_exactly_once(client: httpx.Client, sink: Receiver, ids: list[str]) -> None:
-    def delivered(task_id: str) -> bool:
-        return bool(client.get(f"/v1/tasks/{task_id}").json()["callback"]["state"] == "delivered")
-
-    # Delivered is final: after it no further try can come.
     for task_id in ids:
-        wait_for(lambda task_id=task_id: delivered(task_id), 10, f"delivery of {task_id}")
-        assert client.get(f"/v1/tasks/{task_id}").json()["callback"]["tries"] == 1
+        callback = client.get(f"/v1/tasks/{task_id}").json()["callback"]
+        # Delivered is final: after it no further try can come. It is written just after the receiver answered.
+        while callback["state"] != "delivered":
+            callback = client.get(f"/v1/tasks/{task_id}", params={"wait": 1}).json()["callback"]
+        assert callback["tries"] == 1
     assert sorted(callback.path for callback in sink.received) == sorted(f"/callbacks/{n}" for n in range(TASKS))
 
 
@@ -101,6 +102,10 @@ def test_every_callback_is_signed_and_tells_its_task(sink: Receiver, ids: list[s
         assert event["type"] == "task.completed"
         assert event["data"]["id"] == ids[int(callback.path.rsplit("/", 1)[-1])]
     assert len({callback.headers["webhook-id"] for callback in sink.received}) == TASKS
+
+
+def test_every_task_shows_in_the_terminal(shared_run: LocalRun, ids: list[str]) -> None:
+    wait_for(lambda: all(f"task_id={task_id} " in shared_run.output for task_id in ids), 10, "a log line of every task")
 
 
 def test_a_changed_callback_does_not_verify(sink: Receiver, ids: list[str]) -> None:
