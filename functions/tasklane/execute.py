@@ -22,7 +22,7 @@ from tasklane.registry import Registry, TaskType
 from tasklane.retry import Random
 from tasklane.run import Run
 from tasklane.save import save_patiently
-from tasklane.task import Task
+from tasklane.task import Status, Task
 from tasklane.transitions import Timing
 from tasklane.watch import Watch
 
@@ -191,16 +191,36 @@ class Execute:
     # -- after the handler --------------------------------------------------------------------------------------------
 
     def _finish(self, ended: Sequence[Run]) -> list[Outcome]:
-        changes = [Change(before=run.task, after=self._outcomes.after(run)) for run in ended]
-        self._write(changes)
-        return [_outcome(change.after) for change in changes]
+        changes = [_outcome_change(run.task, self._outcomes.after(run)) for run in ended]
+        written = {task.id: task for task in self._write(changes)}
+        refused = [c.before for c in changes if c.after.status.waiting and c.after.id not in written]
+        written |= {task.id: task for task in self._cancel(refused)} if refused else {}
+        return [_outcome(written.get(change.after.id, change.after)) for change in changes]
 
-    def _write(self, changes: Sequence[Change]) -> None:
+    def _cancel(self, tasks: Sequence[Task]) -> list[Task]:
+        """End those of these runs that were called off just before they would have begun to wait for the next."""
+        try:
+            found = self._store.get([task.id for task in tasks])
+        except Unavailable:
+            return []  # their leases run out, and the sweeper cancels them
+        mine = [found[task.id] for task in tasks if task.id in found and found[task.id].run == task.run]
+        off = [task for task in mine if task.status is Status.RUNNING and task.cancel_requested]
+        now = self._clock.now()
+        return self._write([Change(before=t, after=transitions.cancelled(t, now, self._timing)) for t in off])
+
+    def _write(self, changes: Sequence[Change]) -> list[Task]:
         """Write outcomes; what cannot be written is left to the lease, the sweeper and another attempt."""
         written = save_patiently(self._store, changes)
         now = self._clock.now()
         send_to_lanes(self._queue, written, now)
         send_callbacks(self._callback_queue, written, now)
+        return written
+
+
+def _outcome_change(before: Task, after: Task) -> Change:
+    # Who called the task off was told that it would not begin again: then a next run must not be arranged.
+    called_off = ("cancel_requested",) if after.status.waiting else ()
+    return Change(before=before, after=after, unchanged=("status", "run", *called_off))
 
 
 def _outcome(task: Task) -> Outcome:

@@ -122,8 +122,8 @@ class Sweep:
             after = transitions.expired(task, now, self._timing)
         else:
             after = self._send_again(task, now)
-        # A heartbeat moves the lease, another sweeper moves due_at: either makes this step out of date.
-        lease = ("lease_until",) if task.status is Status.RUNNING else ()
+        # A heartbeat moves the lease, another sweeper moves due_at, somebody calls it off: this step is out of date.
+        lease = ("lease_until", "cancel_requested") if task.status is Status.RUNNING else ()
         # Two sweepers may decide the same in the same millisecond; the id tells whose write it was.
         after = after.evolve(lease_id=task.lease_id if after.status is Status.RUNNING else new_lease_id())
         return Change(before=task, after=after, unchanged=("status", "run", "due_at", *lease))
