@@ -123,7 +123,8 @@ class RetryLater(HandlerError):
 class Continue(HandlerError):
     """Raised by a handler: go on in a new run, with ``state`` (JSON) in ``context.state``, ``after`` seconds from now.
 
-    Not counted as an attempt; for work that takes longer than one run may. Bounded by the type's ``max_continuations``.
+    Without a ``state``, what the last ``context.checkpoint`` left is there. Not counted as an attempt; for work that
+    takes longer than one run may. Bounded by the type's ``max_continuations``.
     """
 
     def __init__(self, state: Any = None, after: float = 0.0) -> None:

@@ -43,7 +43,7 @@ class Outcomes:
             return self._failed(run, exc, now)
         finally:
             run.context.close()
-        task = self._last_words(run)
+        task = run.last_words()
         extra = {"action": "task_completed", "duration_ms": now - (task.started_at or now), **_ids(task)}
         logger.info("A task was completed.", extra=extra)
         return transitions.completed(task, result, now, self._timing)
@@ -70,16 +70,16 @@ class Outcomes:
         if run.task.continuations >= limit:
             return self._failed(run, TooManyContinuations(f"The handler went on more than {limit} times."), now)
         try:
-            state = run.context.pack_state(wish.state)
-            pause = min(max(float(wish.after), 0.0), float(MAX_PAUSE_SECONDS))
-        except Exception as exc:  # noqa: BLE001 - a state that cannot be kept is the handler's error
+            state = run.context.last_state() if wish.state is None else run.context.pack_state(wish.state)
+            at = now + int(min(max(float(wish.after), 0.0), float(MAX_PAUSE_SECONDS)) * 1000)
+        except Exception as exc:  # noqa: BLE001 - a state or a time that makes no sense is the handler's error
             return self._failed(run, exc, now)
-        task = self._last_words(run)
+        task = run.last_words()
         logger.info("A task goes on in a new run.", extra={"action": "task_continued", **_ids(task)})
-        return transitions.continued(task, state, now + int(pause * 1000), now, self._timing)
+        return transitions.continued(task, state, at, now, self._timing)
 
     def _failed(self, run: Run, error: Exception, now: int) -> Task:
-        task = self._last_words(run)
+        task = run.last_words()
         if run.context.cancelled:
             logger.info("A running task was cancelled.", extra={"action": "task_cancelled", **_ids(task)})
             return transitions.cancelled(task, now, self._timing)
@@ -87,15 +87,6 @@ class Outcomes:
         logger.warning("An attempt failed.", extra={"action": "attempt_failed", **_ids(task)}, exc_info=error)
         details = ErrorDetails(**public_details(error))
         return transitions.attempt_failed(task, details, now, self._timing, retry_at=retry_at)
-
-    def _last_words(self, run: Run) -> Task:
-        state = run.context.last_state()
-        large = state is not None and state.blob_key is not None
-        return run.task.evolve(
-            progress=run.context.last_progress(),
-            state=state,
-            has_blobs=run.task.has_blobs or run.context.has_kept_files or large,
-        )
 
 
 def _ids(task: Task) -> dict[str, Any]:

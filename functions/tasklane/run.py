@@ -32,6 +32,16 @@ class Run:
     timed_out: bool = False
     """Its time was up before its handler ended."""
 
+    def last_words(self) -> Task:
+        """The record with what its handler has said since: progress, checkpoint, and that something is kept for it."""
+        state = self.context.last_state()
+        large = state is not None and state.blob_key is not None
+        return self.task.evolve(
+            progress=self.context.last_progress(),
+            state=state,
+            has_blobs=self.task.has_blobs or self.context.has_kept_files or large,
+        )
+
     @property
     def overdue(self) -> bool:
         """True where its time is up."""

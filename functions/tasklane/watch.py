@@ -80,11 +80,7 @@ class Watch:
         return lost
 
     def _renewal(self, run: Run, now: int) -> Change:
-        after = transitions.renewed(run.task, now, self._timing)
-        return Change(
-            before=run.task,
-            after=after.evolve(progress=run.context.last_progress(), state=run.context.last_state()),
-        )
+        return Change(before=run.task, after=transitions.renewed(run.last_words(), now, self._timing))
 
     def _cancel(self, run: Run) -> None:
         if run.context.cancelled:
