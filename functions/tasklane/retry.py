@@ -61,22 +61,36 @@ def is_retryable(error: BaseException) -> bool:
     return not isinstance(error, _HOPELESS)
 
 
+def own_policy(task: Task, policy: RetryPolicy) -> RetryPolicy:
+    """The type's policy with what the task changes of it: who asks for backoff does not mean the type's list."""
+    own = dict(task.retry or {})
+    if own.keys() & {"base_seconds", "cap_seconds"}:
+        own = {"pauses": ()} | own
+    return replace(policy, **own)
+
+
 def next_attempt_at(task: Task, policy: RetryPolicy, error: BaseException, now: int, random: Random) -> int | None:
     """When the attempt after the present one may start; None where there is none.
 
     An error that has a number of seconds as ``retry_after`` decides about the pause itself.
     """
-    policy = replace(policy, **task.retry) if task.retry else policy
+    policy = own_policy(task, policy)
     # What ends an attempt from outside (a lost worker, a time limit) is no error of the handler's to be judged by.
     handlers_own = not isinstance(error, AttemptFailed)
     listed = isinstance(error, policy.retry_on) and not isinstance(error, policy.no_retry_on)
     if task.attempt >= task.max_attempts or not is_retryable(error) or (handlers_own and not listed):
         return None
-    asked = getattr(error, "retry_after", None)
-    if isinstance(asked, int | float) and 0 <= asked <= MAX_PAUSE_SECONDS:
-        at = now + int(asked * 1000)
-    else:
-        at = now + backoff_ms(policy, task.attempt, random)
+    asked = _asked_pause(error)
+    at = now + (backoff_ms(policy, task.attempt, random) if asked is None else int(asked * 1000))
     if policy.max_age_seconds is not None and at > task.created_at + policy.max_age_seconds * 1000:
         return None
     return at
+
+
+def _asked_pause(error: BaseException) -> float | None:
+    """The seconds that an error asks for; None where it asks for none, or for none that makes sense."""
+    try:
+        asked = getattr(error, "retry_after", None)
+    except Exception:  # noqa: BLE001 - an error that cannot be asked must not take the worker down
+        return None
+    return asked if isinstance(asked, int | float) and 0 <= asked <= MAX_PAUSE_SECONDS else None
