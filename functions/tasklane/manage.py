@@ -10,7 +10,7 @@ from tasklane.ids import new_lease_id
 from tasklane.ports import BlobStore, CallbackQueue, Change, Clock, TaskQueue, TaskStore
 from tasklane.registry import Registry
 from tasklane.task import REOPENINGS, Document, Status, Task
-from tasklane.transitions import Timing
+from tasklane.transitions import MAX_DELAY_MS, Timing
 
 TRIES: Final = 5
 """How often a change is decided anew because somebody else changed the task in between."""
@@ -81,13 +81,17 @@ class ManageTasks:
     def reschedule(self, task_id: str, *, run_at: int | None = None, priority: int | None = None) -> Task:
         """Give a waiting task another start (Unix milliseconds; past means at once) or another lane; None: as it was.
 
-        Raises InvalidRequest too, where it would expire before it could start.
+        Raises InvalidRequest too, where the start is more than a year off or the task would expire before it.
         """
 
         def rescheduled(task: Task, now: int) -> Task:
             if not task.status.waiting:
                 raise NotNow("Only a task that has not started can be rescheduled.", task.status)
             start = (task.run_at or now) if run_at is None else run_at
+            if start - now > MAX_DELAY_MS:
+                raise InvalidRequest(
+                    "The start time is too far off.", [{"pointer": "/run_at", "detail": "At most 366 days ahead."}]
+                )
             if task.expires_at is not None and task.expires_at <= max(start, now):
                 raise InvalidRequest(
                     "The task would expire before it could start.",
@@ -115,6 +119,8 @@ class ManageTasks:
             task, now = self._read(task_id), self._clock.now()
             # The id tells whose write it was, so that of two equal requests only one sends what follows.
             after = decide(task, now)
+            if after == task:
+                return task  # called off before; there is nothing to write
             if after.status is not Status.RUNNING:
                 after = after.evolve(lease_id=new_lease_id())
             (answer,) = self._store.save([Change(before=task, after=after, unchanged=GUARDS, by_hand=True)])

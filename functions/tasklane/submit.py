@@ -13,12 +13,9 @@ from tasklane.ids import derived_task_id, new_lease_id, new_task_id
 from tasklane.ports import BlobStore, Clock, TaskQueue, TaskStore
 from tasklane.registry import Registry, TaskType
 from tasklane.task import DEFAULT_TENANT, Callback, Status, Task
-from tasklane.transitions import Timing, next_look
+from tasklane.transitions import MAX_DELAY_MS, Timing, next_look
 
 logger = logging.getLogger(__name__)
-
-MAX_DELAY_MS = 366 * 86_400_000
-"""How far off a task may be scheduled: a year."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

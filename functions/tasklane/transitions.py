@@ -12,6 +12,8 @@ LEASE_MARGIN_MS: Final = 15_000
 """How much longer a lease lasts than the run may go unrenewed: for slow writes and for clocks that differ."""
 PROMOTE_AHEAD_MS: Final = (MAX_DELAY_SECONDS - 60) * 1000
 """How long before its time the sweeper hands a far-off task to its lane: what a queue can delay, less one sweep."""
+MAX_DELAY_MS: Final = 366 * 86_400_000
+"""How far off a task may be scheduled: a year."""
 MAX_DOUBLINGS: Final = 10
 
 
@@ -105,10 +107,15 @@ def cancelled(task: Task, now: int, timing: Timing) -> Task:
 def reopened(task: Task, attempts: int, now: int, timing: Timing) -> Task:
     """A final task that somebody lets begin again, with so many more attempts; its history is kept.
 
-    An expiry that has passed is dropped, and whoever wants to be told is told again.
+    An expiry that has passed is dropped, and whoever wants to be told is told again. The run is another, so that this
+    outcome's callback has an id of its own, and what is still on its way from before is void.
     """
     gone = task.expires_at is not None and task.expires_at <= now
     task = task.evolve(
+        run=task.run + 1,
+        uncounted=task.uncounted + 1,
+        continuations=0,
+        progress=None,
         error=None,
         result=None,
         finished_at=None,

@@ -20,8 +20,9 @@ from tasklane.errors import (
 from tasklane.message import TaskMessage
 from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
-from tasklane.submit import MAX_DELAY_MS, Submitted
+from tasklane.submit import Submitted
 from tasklane.task import Callback, Status
+from tasklane.transitions import MAX_DELAY_MS
 from tests.support.builders import NOW
 from tests.support.installation import Installation
 
