@@ -38,7 +38,7 @@ UNITS_A_TASK = 6
 PROSE = (
     "the customer ordered three large parcels of green tea for delivery before noon on Friday because their office in "
     "Hamburg moves next week and nobody will be there to sign please ring the bell twice and leave a note with the "
-    "neighbour on the second floor if there is no answer the invoice number is part of the attached document and should "
+    "neighbour on the second floor if there is no answer the invoice number is part of the attached document and must "
     "be paid within fourteen days after arrival otherwise contact accounting using the address given below thank you"
 )
 
