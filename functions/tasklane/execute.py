@@ -143,7 +143,7 @@ class Execute:
             tasks = self._store.get(task_ids).values()
         except Unavailable:
             return  # the sweeper expires them
-        overdue = [t for t in tasks if t.status.waiting and t.expires_at is not None and t.expires_at <= now]
+        overdue = [t for t in tasks if t.start_by is not None and t.start_by <= now]
         self._write([Change(before=t, after=transitions.expired(t, now, self._timing)) for t in overdue])
 
     def _claim(self, message: TaskMessage, now: int) -> Claim:

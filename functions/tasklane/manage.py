@@ -92,7 +92,7 @@ class ManageTasks:
                 raise InvalidRequest(
                     "The start time is too far off.", [{"pointer": "/run_at", "detail": "At most 366 days ahead."}]
                 )
-            if task.expires_at is not None and task.expires_at <= max(start, now):
+            if task.start_by is not None and task.start_by <= max(start, now):
                 raise InvalidRequest(
                     "The task would expire before it could start.",
                     [{"pointer": "/run_at", "detail": "Must be earlier than the task's expires_at."}],

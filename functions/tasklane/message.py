@@ -56,7 +56,7 @@ class TaskMessage:
             timeout_seconds=task.timeout_seconds,
             due_at=task.due_at or 0,
             run_at=task.run_at,
-            expires_at=task.expires_at,
+            expires_at=task.start_by,
             lost=1 if task.attempts and task.attempts[-1].error.type == AttemptLost.__name__ else None,
         )
 

@@ -118,7 +118,7 @@ class Sweep:
             after = self._callback_again(task, now)
         elif task.status is Status.RUNNING:
             after = self._check_lease(task, now)
-        elif task.expires_at is not None and task.expires_at <= now:
+        elif task.start_by is not None and task.start_by <= now:
             after = transitions.expired(task, now, self._timing)
         else:
             after = self._send_again(task, now)
@@ -140,8 +140,8 @@ class Sweep:
             return task.evolve(due_at=lost_at)
         if task.cancel_requested:
             return transitions.cancelled(task, now, self._timing)
-        error = AttemptLost(f"The worker of attempt {task.run} was lost: its lease ran out.")
-        logger.warning("A worker was lost.", extra={"action": "attempt_lost", "task_id": task.id, "attempt": task.run})
+        error = AttemptLost(f"The worker of attempt {task.attempt} was lost: its lease ran out.")
+        logger.warning("A worker was lost.", extra={"action": "attempt_lost", "task_id": task.id, "attempt": task.attempt})
         retry_at = next_attempt_at(task, self._policy(task), error, now, self._random)
         return transitions.attempt_failed(
             task,

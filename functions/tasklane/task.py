@@ -172,7 +172,7 @@ class Task:
     run_at: int | None = None
     """The next attempt must not start before; None: at once."""
     expires_at: int | None = None
-    """Not started by then, it expires; None: never."""
+    """Not started by then, it expires; None: never. What began in time may be retried and go on after it."""
     run: int = 0
     """The number of its present or last claim: the fence. Only the holder of the current run may write."""
     uncounted: int = 0
@@ -190,7 +190,7 @@ class Task:
     lease_until: int | None = None
     """Until when the present run holds the task; then it is taken to be lost."""
     started_at: int | None = None
-    """When the present or last run began."""
+    """When the present or last run began; None: it has not begun, or not since it was retried by hand."""
     finished_at: int | None = None
     """When it became final."""
     progress: Progress | None = None
@@ -224,6 +224,11 @@ class Task:
     def attempt(self) -> int:
         """The number of the present or last attempt; 0 before the first."""
         return self.run - self.uncounted
+
+    @property
+    def start_by(self) -> int | None:
+        """When it expires if it still waits for its first attempt; None: it does not expire (any more)."""
+        return self.expires_at if self.status.waiting and self.started_at is None else None
 
     def is_held(self, now: int) -> bool:
         """True while a run's lease lasts."""

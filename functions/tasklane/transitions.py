@@ -38,7 +38,7 @@ def next_look(task: Task, now: int, timing: Timing) -> int:
     look = start + (timing.recovery_ms << min(task.sends, MAX_DOUBLINGS))
     if not fits_a_queue(task, now):
         look = start - PROMOTE_AHEAD_MS
-    return look if task.expires_at is None else min(look, max(now, task.expires_at) + 1000)
+    return look if task.start_by is None else min(look, max(now, task.start_by) + 1000)
 
 
 def fits_a_queue(task: Task, now: int) -> bool:
@@ -118,6 +118,7 @@ def reopened(task: Task, attempts: int, now: int, timing: Timing) -> Task:
         progress=None,
         error=None,
         result=None,
+        started_at=None,
         finished_at=None,
         outcome_at=None,
         delete_at=None,
