@@ -141,7 +141,8 @@ class Sweep:
         if task.cancel_requested:
             return transitions.cancelled(task, now, self._timing)
         error = AttemptLost(f"The worker of attempt {task.attempt} was lost: its lease ran out.")
-        logger.warning("A worker was lost.", extra={"action": "attempt_lost", "task_id": task.id, "attempt": task.attempt})
+        extra = {"action": "attempt_lost", "task_id": task.id, "attempt": task.attempt}
+        logger.warning("A worker was lost.", extra=extra)
         retry_at = next_attempt_at(task, self._policy(task), error, now, self._random)
         return transitions.attempt_failed(
             task,
