@@ -88,7 +88,7 @@ lint: .venv/installed ## lint the code and check the import rules
 
 .PHONY: format
 format: .venv/installed ## format the code and apply the linter's safe fixes
-	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	@$(BIN)/ruff check --fix --exit-zero --quiet $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
 .PHONY: types

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SAM = template.ROOT / ".venv-sam" / "bin" / "sam"
 DESTINATION = template.ROOT / ".aws-sam" / "build"
+# sam is to report nothing, and to keep its own notes here instead of in the home directory (the Makefile says the same).
+DISCRETION = {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(template.ROOT / ".aws-sam" / "cli")}
 
 
 class BuildError(Exception):
@@ -65,7 +67,7 @@ def _compile(package: Path, python: Path) -> None:
 
 def _run(command: Sequence[str | Path], python: Path) -> None:
     path = os.pathsep.join([str(python.parent), *os.get_exec_path()])
-    environment = os.environ | {"PATH": path}
+    environment = os.environ | DISCRETION | {"PATH": path}
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
