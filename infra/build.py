@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SAM = template.ROOT / ".venv-sam" / "bin" / "sam"
 DESTINATION = template.ROOT / ".aws-sam" / "build"
-# sam is to report nothing, and to keep its own notes here instead of in the home directory (the Makefile says the same).
+# sam is to report nothing, and to keep its own notes here, not in the home directory (the Makefile says the same).
 DISCRETION = {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(template.ROOT / ".aws-sam" / "cli")}
 
 
