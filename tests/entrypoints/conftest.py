@@ -1,0 +1,104 @@
+"""What the entry points' tests share: a function's environment, and what the function prints."""
+
+import itertools
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+import callbacks.entrypoint
+import cleaner.entrypoint
+import sweeper.entrypoint
+import worker.entrypoint
+from tasklane import bootstrap, observability
+from tasklane.context import TaskContext
+from tasklane.errors import NonRetryable
+from tasklane.registry import Registry
+from tests.support.installation import Installation, an_installation
+
+_runs = itertools.count()
+ENVIRONMENT = {
+    "TASKLANE_STAGE": "test",
+    "TASKLANE_TASKS_TABLE": "tasks",
+    "TASKLANE_BUCKET": "documents",
+    "TASKLANE_LANE_URLS": ",".join(f"https://sqs.us-east-1.amazonaws.com/123456789012/lane-{n}" for n in range(1, 6)),
+    "TASKLANE_CALLBACK_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/callbacks",
+    "TASKLANE_WEBHOOK_SECRETS_PARAMETER": "/tasklane/secrets",
+    "POWERTOOLS_METRICS_NAMESPACE": "Tasklane",
+    "POWERTOOLS_LOG_LEVEL": "INFO",
+    "POWERTOOLS_TRACE_DISABLED": "true",
+}
+_CACHES = (
+    bootstrap.function_services,
+    observability.get_logger,
+    observability.get_metrics,
+    callbacks.entrypoint._traced,
+    cleaner.entrypoint._traced,
+    sweeper.entrypoint._traced,
+    worker.entrypoint._traced,
+)
+
+
+class Anything(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+@pytest.fixture(autouse=True)
+def function(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """A function that has just been started: its environment, and nothing made yet."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    # Powertools keeps a logger, and the stream it writes to, for as long as there is one of the service's name.
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"function-{next(_runs)}")
+    core = [logging.getLogger(name) for name in observability.CORE_LOGGERS]
+    before = [(logger.handlers, logger.level, logger.propagate) for logger in core]
+    for cached in _CACHES:
+        cached.cache_clear()
+    yield
+    for cached in _CACHES:
+        cached.cache_clear()
+    for logger, (handlers, level, propagate) in zip(core, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+@pytest.fixture
+def home() -> Iterator[Installation]:
+    registry = Registry()
+
+    @registry.task("echo")
+    def echo(payload: Anything, context: TaskContext) -> dict[str, Any] | None:
+        context.logger.info("I am at it.", extra={"action": "echoing"})
+        return payload.model_extra
+
+    @registry.task("fail")
+    def fail(payload: Anything) -> None:
+        raise NonRetryable("no such account")
+
+    home = an_installation(registry=registry)
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[dict[str, Any]]]:
+    """The JSON lines that the function has printed since the last look."""
+    return lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def metrics(lines: list[dict[str, Any]]) -> dict[str, float]:
+    """What CloudWatch would read out of these lines: the sum of each metric."""
+    found: dict[str, float] = {}
+    for line in lines:
+        for directive in line.get("_aws", {}).get("CloudWatchMetrics", ()):
+            assert directive["Namespace"] == "Tasklane"
+            for metric in directive["Metrics"]:
+                found[metric["Name"]] = found.get(metric["Name"], 0) + sum(line[metric["Name"]])
+    return found
+
+
+def logged(lines: list[dict[str, Any]], action: str) -> list[dict[str, Any]]:
+    return [line for line in lines if line.get("action") == action]

@@ -1,0 +1,102 @@
+"""The worker's entry point: SQS records in, partial failures, metrics and log lines out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tasklane import observability
+from tasklane.message import TaskMessage
+from tasklane.task import Status
+from tests.entrypoints.conftest import logged, metrics
+from tests.support.aws_lambda import LambdaContext, sqs_event
+from tests.support.installation import Installation
+from worker.entrypoint import handler, work
+
+Printed = Callable[[], list[dict[str, Any]]]
+
+
+def bodies(home: Installation, *kinds: str) -> list[str]:
+    return [TaskMessage.of(home.submit(kind, {"a": 1})).to_json() for kind in kinds]
+
+
+def test_a_batch_that_was_handled_has_no_failures(home: Installation) -> None:
+    answer = work(sqs_event(bodies(home, "echo", "echo")), LambdaContext(), home.services)
+
+    assert answer == {"batchItemFailures": []}
+    assert {task.status for task in home.store._tasks.values()} == {Status.COMPLETED}
+
+
+def test_a_task_that_failed_is_a_message_that_was_handled(home: Installation) -> None:
+    assert work(sqs_event(bodies(home, "fail")), LambdaContext(), home.services) == {"batchItemFailures": []}
+    assert home.store.only().status is Status.FAILED
+
+
+def test_a_poison_record_fails_alone(home: Installation, printed: Printed) -> None:
+    observability.get_logger()
+    good = bodies(home, "echo", "echo")
+
+    answer = work(sqs_event([good[0], "{poison", good[1], '{"task_id": 1}']), LambdaContext(), home.services)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}, {"itemIdentifier": "message-3"}]}
+    assert {task.status for task in home.store._tasks.values()} == {Status.COMPLETED}
+    lines = printed()
+    assert metrics(lines)["MessagesUnhandled"] == 2
+    assert [line["body"] for line in logged(lines, "poison_message")] == ["{poison", '{"task_id": 1}']
+
+
+def test_a_batch_of_poison_alone_does_not_raise(home: Installation) -> None:
+    answer = work(sqs_event(["", "null", "[]"]), LambdaContext(), home.services)
+
+    assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == ["message-0", "message-1", "message-2"]
+
+
+def test_messages_that_could_not_be_claimed_come_again_and_are_named_by_their_own_ids(home: Installation) -> None:
+    home.store.refuse("claim")
+
+    answer = work(sqs_event(["{poison", *bodies(home, "echo", "echo")]), LambdaContext(), home.services)
+
+    assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == ["message-0", "message-1", "message-2"]
+
+
+def test_what_became_of_the_tasks_is_counted(home: Installation, printed: Printed) -> None:
+    event = sqs_event(bodies(home, "echo", "echo", "fail"))
+    work(event, LambdaContext(), home.services)
+    assert metrics(printed()) == {"TasksCompleted": 2, "TasksFailed": 1}
+
+    work(event, LambdaContext(), home.services)
+    assert metrics(printed()) == {"MessagesRefused": 3}
+
+
+def test_where_nothing_happened_nothing_is_counted(home: Installation, printed: Printed) -> None:
+    home.clock.advance(-60)
+    later = home.submit("echo", delay_seconds=600)
+    home.clock.advance(60)
+    printed()
+
+    work(sqs_event([TaskMessage.of(later).to_json()]), LambdaContext(), home.services)
+
+    assert metrics(printed()) == {}
+
+
+def test_log_lines_are_json_that_names_task_and_action(home: Installation, printed: Printed) -> None:
+    observability.get_logger()
+    event = sqs_event(bodies(home, "echo", "fail"))
+    ids = list(home.store._tasks)
+
+    work(event, LambdaContext(), home.services)
+
+    lines = printed()
+    (said,) = logged(lines, "echoing")
+    assert (said["message"], said["task_id"], said["task_type"], said["attempt"]) == ("I am at it.", ids[0], "echo", 1)
+    (done,) = logged(lines, "task_completed")
+    assert (done["level"], done["task_id"]) == ("INFO", ids[0])
+    (failed,) = logged(lines, "attempt_failed")
+    assert (failed["level"], failed["task_id"], failed["exception_name"]) == ("WARNING", ids[1], "NonRetryable")
+    assert all(line["timestamp"].endswith(("+00:00", "Z")) for line in (said, done, failed))
+
+
+def test_the_handler_gets_its_services_from_its_environment(printed: Printed) -> None:
+    answer = handler(sqs_event(["{poison"]), LambdaContext(aws_request_id="request-7"))
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
+    (line,) = logged(printed(), "poison_message")
+    assert line["request_id"] == "request-7"
