@@ -49,31 +49,45 @@ class Api:
             raise LocalRunError(
                 f"Port {port} is taken: end what listens there or choose another one (make run PORT={port + 1})."
             ) from exc
-        self._next: Child | None = self._start()
+        self._spare: Child | None = None
+        self._next: Child | None = None
         self._serving: Child | None = None
+        self._imported = False
+        self.prepare()
 
     @property
     def url(self) -> str:
         """Base URL of the API."""
         return f"http://{HOST}:{self.port}"
 
+    def keep_spare(self) -> None:
+        """Have a process at hand that has imported the libraries, so that the next edit is live sooner."""
+        self._spare = self._spare or self._start()
+
     def prepare(self) -> None:
-        """Start importing the code as it is now, in another process; the one that serves goes on."""
+        """Import the code as it is now, in another process; the one that serves goes on."""
+        spare, self._spare = self._spare, None
         if self._next:
             self._next.stop(STOP_SECONDS)
-        self._next = self._start()
+        self._next = spare if spare and not spare.has_ended else self._start()
+        self._next.tell("import")
+        self._imported = False
+
+    def can_take_over(self) -> bool:
+        """Wait until the prepared process has imported the code; False if the code cannot be imported."""
+        if self._next and not self._imported:
+            self._imported = self._next.wait_until_ready()
+        return self._imported
 
     def serve(self, environment: Mapping[str, str]) -> bool:
         """Let the prepared process take over, with these variables; returns when it answers.
 
-        False if its code cannot be imported (then what served before goes on) or does not start.
+        False if nothing is prepared, its code cannot be imported (then what served before goes on) or does not start.
         """
-        child = self._next or self._start()
-        self._next = None
-        if not child.wait_until_ready():
-            child.stop()
+        child = self._next
+        if child is None or not self.can_take_over():
             return False
-        before, self._serving = self._serving, child
+        before, self._serving, self._next = self._serving, child, None
         if before:
             before.ask_to_end()  # it takes no more requests, but may still be answering one
         child.tell(json.dumps(dict(environment)))
@@ -84,7 +98,7 @@ class Api:
 
     def close(self) -> None:
         """End the processes and give the port back."""
-        for child in (self._next, self._serving):
+        for child in (self._spare, self._next, self._serving):
             if child:
                 child.stop(STOP_SECONDS)
         self._socket.close()

@@ -6,6 +6,7 @@ so that requests wait during the restart instead of being refused.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -15,32 +16,39 @@ import sys
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from infra.local import lifeline
 from infra.local.api import POLL_LANES
+from infra.local.lifeline import Parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LIBRARIES = ("fastapi", "boto3", "aws_lambda_powertools")  # what takes long to import and is never edited
 POLL_SECONDS = 1  # a longer poll would hold up the end and the restart
 GRACE_SECONDS = 1  # for requests under way, such as a GET that waits for its task
 
 
 def main() -> None:
-    """Import the application while the parent deploys, take the environment from the parent, and serve."""
-    lifeline_fd, socket_fd, functions = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    """Import the libraries; at the parent's first line import the code; at its second, the environment, serve."""
+    parent, socket_fd, functions = Parent(int(sys.argv[1])), int(sys.argv[2]), sys.argv[3]
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C before uvicorn takes over ends this without a traceback
-    sys.path.insert(0, functions)
-    import uvicorn  # noqa: PLC0415 - while the parent deploys
+    import uvicorn  # noqa: PLC0415
 
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    if not parent.next_line():
+        return
+
+    sys.path.insert(0, functions)
     from api.app import create_app  # noqa: PLC0415 - from the folder that was given
     from tasklane.registry import load_handlers  # noqa: PLC0415
 
     load_handlers()  # what cannot be imported must show before this process takes over
-    lifeline.say_ready(lifeline_fd)
-    environment = lifeline.read_line(lifeline_fd)
+    parent.say_ready()
+    environment = parent.next_line()
     if not environment:
         return
-    lifeline.end_with_parent(lifeline_fd)
+
+    parent.end_with_it()
     os.environ.update(json.loads(environment))
     config = uvicorn.Config(create_app, factory=True, timeout_graceful_shutdown=GRACE_SECONDS)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the ready lines say what its own would

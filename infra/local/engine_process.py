@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from infra.local import lifeline
+from infra.local.lifeline import Parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ LONGEST_INVOCATION = 900.0
 def main() -> None:
     """Run the engine; if the run was killed, remove the folder that it would have removed."""
     parent = os.getppid()
-    lifeline.end_with_parent(int(sys.argv[1]))
+    Parent(int(sys.argv[1])).end_with_it()
     sys.argv = ["ministack"]
     from ministack.app import main as run_engine  # noqa: PLC0415 - half a second; the lifeline comes first
 

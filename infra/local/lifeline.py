@@ -1,8 +1,8 @@
 """A child process that never outlives the run, however the run ends (even by kill -9).
 
 Parent and child hold the two ends of a socket pair. When the parent is gone the operating system closes its end, and
-the child, which waits for that, ends itself. Before that the pair carries one word of the child (it is ready) and one
-line of the parent (what the child needs to know).
+the child, which waits for that, ends itself. Before that the pair carries the parent's lines, and the child's word that
+it is ready for the next.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 STOP_SECONDS = 8.0
 PIPE = subprocess.PIPE
@@ -34,15 +35,16 @@ class Child:
     _stopped: bool = field(default=False, init=False)
 
     def wait_until_ready(self) -> bool:
-        """Wait for the child's word (`say_ready`); False if it ended before."""
+        """Wait for the child's word (`Parent.say_ready`); False if it ended before."""
         try:
             return self.lifeline.recv(len(READY)) == READY
         except ConnectionError:
             return False
 
     def tell(self, line: str) -> None:
-        """Send the child the one line that it waits for (`read_line`)."""
-        self.lifeline.sendall(line.encode() + b"\n")
+        """Send the child a line (`Parent.next_line`); a child that has ended does not hear it."""
+        with suppress(ConnectionError):
+            self.lifeline.sendall(line.encode() + b"\n")
 
     @property
     def has_ended(self) -> bool:
@@ -102,34 +104,33 @@ def start(
     return Child(process=process, lifeline=ours, own_group=own_group)
 
 
-def say_ready(lifeline: int) -> None:
-    """In the child: say that it can go on as soon as the parent's line comes."""
-    os.write(lifeline, READY)
+class Parent:
+    """In the child: its end of the lifeline."""
 
+    def __init__(self, lifeline: int) -> None:
+        """Take the descriptor that the child got as its first argument."""
+        self._socket = socket.socket(fileno=lifeline)
+        self._lines = self._socket.makefile(encoding="utf-8")
 
-def read_line(lifeline: int) -> str:
-    """In the child: wait for the parent's line; empty if the parent is gone."""
-    received = b""
-    while not received.endswith(b"\n"):
-        part = os.read(lifeline, 65536)
-        if not part:
-            return ""
-        received += part
-    return received.decode()
+    def say_ready(self) -> None:
+        """Tell the parent that its next line can come."""
+        self._socket.sendall(READY)
 
+    def next_line(self) -> str:
+        """Wait for a line of the parent; empty if the parent is gone."""
+        return self._lines.readline()
 
-def end_with_parent(lifeline: int, clean_up: Callable[[], None] = lambda: None) -> None:
-    """In the child: end this process (SIGTERM, and SIGKILL if that does not do it) when the parent is gone."""
+    def end_with_it(self) -> None:
+        """From now on, end this process (SIGTERM, and SIGKILL if that does not do it) when the parent is gone."""
 
-    def wait() -> None:
-        while os.read(lifeline, 1024):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-        threading.Event().wait(STOP_SECONDS)
-        clean_up()
-        os.kill(os.getpid(), signal.SIGKILL)
+        def wait() -> None:
+            while self._socket.recv(1024):
+                pass
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(STOP_SECONDS)
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+        threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
 
 def _kill_group(group: int) -> None:

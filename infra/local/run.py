@@ -102,6 +102,8 @@ class _Session:
         for changes in watch(*watched, step=SETTLE_MS, rust_timeout=CHECK_MS, yield_on_timeout=True):
             if changes:
                 self._redeploy([Path(path) for _, path in changes])
+            else:
+                self._api.keep_spare()
             if self._engine and self._engine.child.has_ended:
                 raise LocalRunError(
                     f"The engine ended by itself; run again. The end of its log:\n{self._engine.tail()}"
@@ -112,9 +114,7 @@ class _Session:
         started = time.monotonic()
         names = ", ".join(sorted({path.name for path in edited}))
         try:
-            package.check(edited)
-            self._api.prepare()
-            zipped = package.build(self._options.functions)
+            zipped = self._sound_package(edited)
             if self._deployed is None or TEMPLATE in edited:
                 self.deploy(zipped)
             else:
@@ -126,6 +126,15 @@ class _Session:
             self._terminal.say(f"{exc}\nNot deployed.", "bold red")
         else:
             self._terminal.say(f"{names}: live after {time.monotonic() - started:.1f} s.", "bold")
+
+    def _sound_package(self, edited: list[Path]) -> package.Package:
+        """Zip the code once another process of the API could import it: the functions get no code that cannot run."""
+        package.check(edited)
+        self._api.prepare()
+        zipped = package.build(self._options.functions)
+        if not self._api.can_take_over():
+            raise LocalRunError("This code cannot be imported, see above; what was there before goes on.")
+        return zipped
 
     def _serve(self, deployed: Deployment) -> None:
         provision.warm_up(self.clients, deployed.worker_function_name)

@@ -220,11 +220,11 @@ def submit(client: httpx.Client, **task: Any) -> str:
     return task_id
 
 
-def result_of(client: httpx.Client, task_id: str, seconds: float = 30) -> Any:
-    """Wait for the task to complete and give its result."""
+def result_of(client: httpx.Client, task_id: str, seconds: float = 30, *, wait: int = 5) -> Any:
+    """Wait for the task to complete and give its result; wait: how many seconds one request may wait."""
 
     def completed() -> bool:
-        task = client.get(f"/v1/tasks/{task_id}", params={"wait": 5}).json()
+        task = client.get(f"/v1/tasks/{task_id}", params={"wait": wait}).json()
         assert task["status"] not in ("failed", "cancelled", "expired"), task
         return bool(task["status"] == "completed")
 
