@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from infra.local.target import Target
 
 HOST = "127.0.0.1"
+MODULE = "infra.local.engine_process"
 START_SECONDS = 30.0
 LOG_LINES = 25
 
@@ -65,7 +66,7 @@ def running(*, port: int, scratch: Path, state: Path | None = None) -> Iterator[
     log = scratch / "engine.log"
     with log.open("w", encoding="utf-8") as output:
         child = lifeline.start(
-            "infra.local.engine_process",
+            MODULE,
             environment=_environment(port, temporary, state),
             output=output,
             own_group=True,

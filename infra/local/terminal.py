@@ -54,7 +54,7 @@ class Terminal:
         if "_aws" in record:  # a metric in CloudWatch's embedded format
             return
         clock = time.strftime("%H:%M:%S", time.localtime(seconds))
-        text = Text(f"{clock} ", "dim").append(f"{source:<9} ", COLOURS.get(source, ""))
+        text = Text().append(f"{clock} ", "dim").append(f"{source:<9} ", COLOURS.get(source, ""))
         self._console.print(text.append_text(_body(record) if record else Text(line.rstrip())))
 
 
