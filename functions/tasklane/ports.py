@@ -40,12 +40,12 @@ class Change:
     after: Task
     unchanged: tuple[str, ...] = ("status", "run")
     by_hand: bool = False
-    """Somebody asked for it: ``task.REOPENINGS`` are allowed as well."""
+    """Somebody asked for it: ``task.REOPENINGS`` are allowed as well, and to put off what is pending."""
 
     def __post_init__(self) -> None:
         before, after = self.before.status, self.after.status
-        reopens = self.by_hand and REOPENINGS.get(before) is after
-        if after is not before and after not in TRANSITIONS[before] and not reopens:
+        asked_for = self.by_hand and (REOPENINGS.get(before) is after or (before.waiting and after.waiting))
+        if after is not before and after not in TRANSITIONS[before] and not asked_for:
             raise InvalidTransition(f"{before} → {after} is not a transition (task {self.before.id})")
         if self.before.id != self.after.id:
             raise ValueError("a change keeps the task's id")
