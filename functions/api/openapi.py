@@ -12,7 +12,7 @@ from api.problems import INTERNAL_ERROR, INVALID_REQUEST, MEDIA_TYPE, Kind, Prob
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 TAGS: Final = [
-    {"name": "tasks", "description": "Submit tasks and see what became of them."},
+    {"name": "tasks", "description": "Submit tasks, see what became of them, change them."},
     {"name": "task types", "description": "What this installation can do."},
     {"name": "health", "description": "Whether it can."},
 ]

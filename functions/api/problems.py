@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from api import correlation
 from api import errors as refused
@@ -81,6 +82,8 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
     errors.NotNow: INVALID_TRANSITION,
 }
 """What callers can mend; everything else is 5xx and says nothing about its inside."""
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 BY_STATUS: Final[Mapping[int, Kind]] = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
 """What the framework raises itself."""
@@ -176,7 +179,18 @@ async def _http_error(request: Request, exc: Exception) -> Response:
         name=f"http-{exc.status_code}", status=exc.status_code, title=HTTPStatus(exc.status_code).phrase
     )
     detail = f"{request.method} {request.url.path[:200]} is not part of this API; /docs shows what is."
-    return problem(request, kind, detail if kind.status in BY_STATUS else exc.detail, headers=exc.headers)
+    headers = exc.headers if kind is not METHOD_NOT_ALLOWED else {"allow": ", ".join(_allowed(request))}
+    return problem(request, kind, detail if kind.status in BY_STATUS else exc.detail, headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that this address takes; the framework names those of the first route there, not of all."""
+
+    def takes(method: str) -> bool:
+        scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in METHODS if takes(method)]
 
 
 async def _unavailable(request: Request, exc: Exception) -> Response:

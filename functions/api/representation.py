@@ -50,16 +50,20 @@ def read_outline(services: Services, task_id: str) -> Outline:
     return outline(services.read(task_id), services.clock.now())
 
 
-def whole(services: Services, known: Outline, payload: str | None = None) -> bytes:
+def whole(services: Services, known: Outline, payload: str | None = None, *, fetch: bool = True) -> bytes:
     """The task with its documents; ``payload`` is the payload's text where the caller has it. Raises Unavailable.
 
-    Documents that would be more than an answer may carry are null, the larger first, and their URLs are given.
+    Documents that would be more than an answer may carry are null, the larger first, and their URLs are given. So are
+    those in the blob store, where ``fetch`` is False; nothing can go wrong then.
     """
     task = known.task
     documents = {"payload": task.payload} | ({"result": task.result} if task.result else {})
     texts: dict[str, str] = {}
     for name in _fitting({name: document.size for name, document in documents.items()}, MAX_DOCUMENT):
-        texts[name] = payload if name == "payload" and payload is not None else services.read.text(documents[name])
+        if name == "payload" and payload is not None:
+            texts[name] = payload
+        elif fetch or documents[name].text is not None:
+            texts[name] = services.read.text(documents[name])
     inlined = _fitting({name: escaped_size(text) for name, text in texts.items()}, LAMBDA_ANSWER)
     members = [known.text[:-1]]
     for name in ("payload", "result"):
@@ -89,9 +93,9 @@ def not_modified(known: Outline) -> Response:
     return Response(status_code=304, headers=_headers(known))
 
 
-def answer(known: Outline, content: bytes) -> Response:
+def answer(known: Outline, content: bytes, status: int = 200) -> Response:
     """A task, to be asked about again with its ETag."""
-    return Response(content, headers=_headers(known), media_type="application/json")
+    return Response(content, status, _headers(known), "application/json")
 
 
 def _headers(known: Outline) -> dict[str, str]:

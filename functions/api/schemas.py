@@ -1,14 +1,11 @@
-"""What goes over the wire under ``/v1``: the body of a submission, checked; the answers, described.
-
-Answers are not validated again (tests hold them to these models); they come from ``tasklane.view``.
-"""
+"""The bodies that ``/v1`` accepts, checked."""
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
@@ -19,12 +16,14 @@ from pydantic import (
     Field,
     HttpUrl,
     WithJsonSchema,
+    model_validator,
 )
 
 from tasklane.registry import MAX_TIMEOUT_SECONDS
-from tasklane.submit import MAX_DELAY_MS, Submission
-from tasklane.task import DEFAULT_TENANT, HIGHEST_PRIORITY, LOWEST_PRIORITY
+from tasklane.submit import Submission
+from tasklane.task import DEFAULT_PRIORITY, DEFAULT_TENANT, HIGHEST_PRIORITY, LOWEST_PRIORITY
 from tasklane.timestamps import from_datetime
+from tasklane.transitions import MAX_DELAY_MS
 
 MAX_NAME: Final = 128
 """Characters of a tenant or a type; a tenant is an SQS MessageGroupId, which takes no more."""
@@ -32,6 +31,8 @@ MAX_URL: Final = 2048
 MAX_ATTEMPTS: Final = 100
 MAX_LABELS: Final = 20
 MAX_DELAY_SECONDS: Final = MAX_DELAY_MS // 1000
+MAX_PAUSES: Final = 20
+YEAR: Final = 31_536_000
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -70,11 +71,23 @@ def _no_credentials(url: AnyUrl) -> AnyUrl:
     return url
 
 
-def _few(value: Any) -> Any:
-    # Counted before the entries are looked at, each of which could cost an error message.
-    if isinstance(value, Mapping) and len(value) > MAX_LABELS:
-        raise ValueError(f"At most {MAX_LABELS} labels.")
-    return value
+def _at_most(count: int, of_what: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        # Counted before the entries are looked at, each of which could cost an error message.
+        if isinstance(value, Mapping | list) and len(value) > count:
+            raise ValueError(f"At most {count} {of_what}.")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _plain_number(value: float) -> float:
+    """An integer where it is one: kept and shown as it was written."""
+    return int(value) if value.is_integer() else value
+
+
+def _drop_default(schema: dict[str, Any]) -> None:
+    del schema["default"]
 
 
 Time = Annotated[
@@ -88,7 +101,39 @@ Tenant = Annotated[
 ]
 LabelKey = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_visible)]
 LabelValue = Annotated[str, Field(max_length=256)]
+Seconds = Annotated[float, Field(ge=0, le=YEAR, allow_inf_nan=False), AfterValidator(_plain_number)]
 CallbackUrl = Annotated[HttpUrl, AfterValidator(_no_credentials)]
+
+
+class RetryRequest(BaseModel):
+    """What a task changes of its type's retry policy: a list of pauses, or backoff with full jitter.
+
+    A field that is missing or null is as the task type says. How often is `max_attempts`.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    pauses: Annotated[list[Seconds], _at_most(MAX_PAUSES, "pauses")] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_PAUSES,
+        description="Seconds before the second attempt, the third, …; the last one serves for all that follow.",
+        examples=[[10, 60, 600]],
+    )
+    base_seconds: Seconds | None = Field(
+        default=None,
+        description="The longest first pause; it doubles with each attempt. Each is drawn evenly from 0 to that.",
+    )
+    cap_seconds: Seconds | None = Field(default=None, description="The longest pause of all.")
+    max_age_seconds: Seconds | None = Field(
+        default=None, description="No attempt begins later than this after the task was accepted."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "RetryRequest":
+        if self.pauses is not None and (self.base_seconds is not None or self.cap_seconds is not None):
+            raise ValueError("Give pauses, or base_seconds and cap_seconds, not both.")
+        return self
 
 
 class TaskRequest(BaseModel):
@@ -122,12 +167,51 @@ class TaskRequest(BaseModel):
     timeout_seconds: int | None = Field(
         default=None, ge=1, le=MAX_TIMEOUT_SECONDS, description="How long one attempt may take."
     )
-    labels: Annotated[dict[LabelKey, LabelValue], BeforeValidator(_few)] = Field(
+    retry: Annotated[RetryRequest, _at_most(MAX_PAUSES, "fields")] | None = Field(
+        default=None, description="When it is tried again after an error, where that differs from its type's policy."
+    )
+    labels: Annotated[dict[LabelKey, LabelValue], _at_most(MAX_LABELS, "labels")] = Field(
         default={},
         max_length=MAX_LABELS,
         description="Your own words about the task, kept and shown.",
         examples=[{"order": "4711"}],
     )
+
+
+class TaskChange(BaseModel):
+    """What is to change of a task that waits; a field that is missing stays as it is."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"minProperties": 1, "examples": [{"run_at": "2026-01-31T08:30:00Z", "priority": 5}]},
+    )
+
+    run_at: Time | None = Field(default=None, description="Not before this time; null: at once.")
+    priority: int = Field(
+        default=DEFAULT_PRIORITY,
+        ge=LOWEST_PRIORITY,
+        le=HIGHEST_PRIORITY,
+        description="5 is first, 1 is last.",
+        examples=[5],
+        json_schema_extra=_drop_default,
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> "TaskChange":
+        if not self.model_fields_set:
+            raise ValueError("Give run_at, priority or both.")
+        return self
+
+    @property
+    def new_run_at(self) -> int | None:
+        """The new start in Unix milliseconds, long ago for at once; None: as it was."""
+        return (self.run_at or 0) if "run_at" in self.model_fields_set else None
+
+    @property
+    def new_priority(self) -> int | None:
+        """The new priority; None: as it was."""
+        return self.priority if "priority" in self.model_fields_set else None
 
 
 def to_submission(
@@ -145,6 +229,7 @@ def to_submission(
         callback_url=None if body.callback_url is None else str(body.callback_url),
         max_attempts=body.max_attempts,
         timeout_seconds=body.timeout_seconds,
+        retry=(body.retry and body.retry.model_dump(exclude_none=True)) or None,
         labels=body.labels,
         idempotency_key=idempotency_key,
         caller=caller,
@@ -156,118 +241,3 @@ def to_submission(
 def _digest(sent: Any) -> str:
     """The same for the same JSON value, however its text was spaced and ordered."""
     return hashlib.sha256(json.dumps(sent, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-class ErrorView(BaseModel):
-    """Why an attempt or a task failed."""
-
-    type: str = Field(description="The error's class.", examples=["AttemptTimedOut"])
-    message: str = Field(description="Its text.")
-
-
-class ProgressView(BaseModel):
-    """How far a running handler says it is."""
-
-    fraction: float = Field(ge=0, le=1)
-    message: str | None
-
-
-class AttemptView(BaseModel):
-    """One ended attempt that did not complete the task."""
-
-    number: int
-    started_at: datetime
-    finished_at: datetime
-    error: ErrorView
-
-
-class CallbackTryView(BaseModel):
-    """One try to deliver the callback."""
-
-    number: int
-    started_at: datetime
-    duration_ms: int
-    status_code: int | None = Field(description="What the receiver answered; null: no answer came.")
-    error: str | None
-
-
-class CallbackView(BaseModel):
-    """Where the callback goes and how its tries went."""
-
-    url: str
-    state: Literal["waiting", "pending", "delivered", "undelivered"]
-    tries: int
-    next_at: datetime | None
-    history: list[CallbackTryView]
-
-
-class TimingsView(BaseModel):
-    """Milliseconds; null where it is not known yet."""
-
-    waited_ms: int | None = Field(description="From the creation to the last start.")
-    ran_ms: int | None = Field(description="In its last run.")
-    total_ms: int | None = Field(description="From the creation to the end.")
-
-
-class TaskView(BaseModel):
-    """Everything about a task."""
-
-    id: str = Field(examples=["01976b2e-4c00-7a3c-9d2e-5f1b8c0d4e6a"])
-    type: str = Field(examples=["FibonacciTask"])
-    status: Literal["scheduled", "pending", "running", "completed", "failed", "cancelled", "expired"]
-    priority: int = Field(examples=[3])
-    tenant: str = Field(examples=["default"])
-    labels: dict[str, str]
-    error: ErrorView | None = Field(description="Why it failed.")
-    progress: ProgressView | None
-    attempt: int = Field(description="Which attempt is the present or last one; 0 before the first.")
-    max_attempts: int = Field(examples=[3])
-    timeout_seconds: int = Field(examples=[60])
-    attempts: list[AttemptView] = Field(description="Ended attempts that did not complete it, the last ten.")
-    callback: CallbackView | None
-    created_at: datetime
-    run_at: datetime | None
-    expires_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    timings: TimingsView
-    payload: Any = Field(description="What it was submitted with.", examples=[{"n": 10}])
-    payload_url: str | None = Field(description="Where to get the payload when it is too large to be in here.")
-    result: Any = Field(description="What the handler returned; null until then.", examples=[{"result": 55}])
-    result_url: str | None = Field(description="Where to get the result when it is too large to be in here.")
-
-
-class RetryView(BaseModel):
-    """How often and how far apart a task is tried: pauses double from base to cap, each with full jitter."""
-
-    max_attempts: int
-    base_seconds: float
-    cap_seconds: float
-
-
-class TaskTypeView(BaseModel):
-    """A task type and the defaults of its tasks."""
-
-    name: str = Field(examples=["FibonacciTask"])
-    description: str
-    external: bool = Field(description="True: no handler here; external workers do the work.")
-    priority: int
-    timeout_seconds: int
-    retry: RetryView
-    payload_schema: dict[str, Any] | None = Field(description="JSON Schema of the payload; null: not known.")
-    result_schema: dict[str, Any] | None = Field(description="JSON Schema of the result; null: not known.")
-
-
-class TaskTypesView(BaseModel):
-    """The task types of this installation, by name."""
-
-    task_types: list[TaskTypeView]
-
-
-class HealthView(BaseModel):
-    """That the API answers and, where it was asked, that what is behind it does."""
-
-    status: Literal["ok"]
-    version: str = Field(examples=["0.1.0"])
-    stage: str = Field(examples=["prod"])
-    checks: dict[str, str] | None = Field(default=None, description="With deep=true: each part, ok or unavailable.")

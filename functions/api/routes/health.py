@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from api import problems
 from api.openapi import problems as may_answer
 from api.request import services_of
-from api.schemas import HealthView
+from api.views import HealthView
 from tasklane import __version__
 
 logger = logging.getLogger("tasklane.api")

@@ -14,8 +14,9 @@ from api import problems
 from api.errors import NoSuchTaskType
 from api.openapi import problems as may_answer
 from api.request import services_of
-from api.schemas import TaskTypesView, TaskTypeView
+from api.views import TaskTypesView, TaskTypeView
 from tasklane.registry import TaskType
+from tasklane.retry import RetryPolicy
 
 logger = logging.getLogger("tasklane.api")
 
@@ -51,13 +52,21 @@ def _view(task_type: TaskType) -> dict[str, Any]:
         "external": task_type.handler is None,
         "priority": task_type.priority,
         "timeout_seconds": task_type.timeout_seconds,
-        "retry": {
-            "max_attempts": task_type.retry.max_attempts,
-            "base_seconds": task_type.retry.base_seconds,
-            "cap_seconds": task_type.retry.cap_seconds,
-        },
+        "retry": _retry(task_type.retry),
+        "max_continuations": task_type.max_continuations,
         "payload_schema": _schema(task_type, "validation"),
         "result_schema": _schema(task_type, "serialization"),
+    }
+
+
+def _retry(policy: RetryPolicy) -> dict[str, Any]:
+    listed = bool(policy.pauses)
+    return {
+        "max_attempts": policy.max_attempts,
+        "pauses": list(policy.pauses) if listed else None,
+        "base_seconds": None if listed else policy.base_seconds,
+        "cap_seconds": None if listed else policy.cap_seconds,
+        "max_age_seconds": policy.max_age_seconds,
     }
 
 

@@ -24,7 +24,8 @@ from api.representation import (
     whole,
 )
 from api.request import caller_of, checked_id, services_of
-from api.schemas import TaskRequest, TaskView, to_submission
+from api.schemas import TaskRequest, to_submission
+from api.views import TaskView
 from tasklane import document
 from tasklane.errors import Unavailable
 

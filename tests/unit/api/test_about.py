@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from api.problems import KINDS
-from api.schemas import TaskTypesView, TaskView
+from api.views import RetryView, TaskTypesView, TaskView
 from tasklane.adapters.memory import MemoryTaskStore
 from tasklane.errors import Unavailable
+from tasklane.retry import RetryPolicy
 from tests.unit.api.conftest import Installation, an_installation, the_problem
 
 ERRORS_PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
@@ -21,11 +22,28 @@ def test_task_types_are_listed_by_name_with_their_defaults_and_schemas(api: Inst
     assert [one.name for one in types] == ["count", "echo", "resize"]
     count = types[0]
     assert (count.description, count.external, count.priority, count.timeout_seconds) == ("Count.", False, 2, 30)
-    assert count.retry.max_attempts == 5
+    assert count.retry == RetryView(max_attempts=5, pauses=None, base_seconds=2, cap_seconds=900, max_age_seconds=None)
+    assert count.max_continuations == 100
     assert count.payload_schema is not None
     assert count.payload_schema["properties"]["n"]["maximum"] == 100
     assert count.result_schema == {"type": "integer"}
     assert types[2].external
+
+
+def test_a_task_type_with_a_list_of_pauses_shows_it(api: Installation) -> None:
+    policy = RetryPolicy.listed(1, 2.5, max_age_seconds=3600)
+    api.services.registry.declare_external("listed", retry=policy, max_continuations=7)
+
+    listed = api.client.get("/v1/task-types/listed").json()
+
+    assert listed["retry"] == {
+        "max_attempts": 3,
+        "pauses": [1, 2.5],
+        "base_seconds": None,
+        "cap_seconds": None,
+        "max_age_seconds": 3600,
+    }
+    assert listed["max_continuations"] == 7
 
 
 def test_one_task_type_can_be_seen(api: Installation) -> None:
@@ -100,6 +118,8 @@ def test_the_openapi_document_describes_every_route(api: Installation) -> None:
     assert set(document["paths"]) == {
         "/v1/tasks",
         "/v1/tasks/{task_id}",
+        "/v1/tasks/{task_id}/cancel",
+        "/v1/tasks/{task_id}/retry",
         "/v1/tasks/{task_id}/payload",
         "/v1/tasks/{task_id}/result",
         "/v1/task-types",
@@ -125,6 +145,11 @@ def test_the_openapi_document_shows_bodies_answers_and_problems(api: Installatio
     request = document["components"]["schemas"]["TaskRequest"]
     assert request["properties"]["type"]["examples"] == ["FibonacciTask"]
     assert request["additionalProperties"] is False
+    assert document["components"]["schemas"]["RetryRequest"]["additionalProperties"] is False
+    change = document["components"]["schemas"]["TaskChange"]
+    assert set(change["properties"]) == {"run_at", "priority"}
+    assert "default" not in change["properties"]["priority"], "a priority that is not given stays"
+    assert "invalid-transition" in str(document["paths"]["/v1/tasks/{task_id}"]["delete"]["responses"]["409"])
     assert all(name.split("/")[-1] in document["components"]["schemas"] for name in references(document, "schemas"))
 
 

@@ -13,7 +13,7 @@ import pytest
 from starlette.types import Message
 
 from api.app import create_app
-from api.schemas import TaskView
+from api.views import TaskView
 from tasklane.adapters.memory import MemoryTaskStore
 from tasklane.errors import Unavailable
 from tasklane.task import Callback, Document, Status, Task

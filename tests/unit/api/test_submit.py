@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.schemas import TaskView
+from api.views import TaskView
 from tasklane.errors import Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.task import Status, Task
@@ -81,6 +81,59 @@ def test_the_answer_has_the_documented_shape(api: Installation) -> None:
     view = TaskView.model_validate_json(api.submit({"type": "echo", "callback_url": "https://a.example"}).content)
 
     assert view.status == "pending"
+
+
+@pytest.mark.parametrize(
+    "retry",
+    [
+        {"pauses": [10, 60.5, 0]},
+        {"pauses": [31_536_000], "max_age_seconds": 86_400},
+        {"base_seconds": 1.5},
+        {"cap_seconds": 20},
+        {"base_seconds": 0, "cap_seconds": 20, "max_age_seconds": 0.5},
+        {"max_age_seconds": 60},
+    ],
+)
+def test_a_task_may_have_a_retry_policy_of_its_own(api: Installation, retry: dict[str, Any]) -> None:
+    response = api.submit({"type": "echo", "retry": retry | {"base_seconds": retry.get("base_seconds")}})
+
+    assert response.status_code == 202, response.text
+    assert response.json()["retry"] == retry
+    assert api.store.get([response.json()["id"]])[response.json()["id"]].retry == retry
+
+
+@pytest.mark.parametrize("retry", [None, {}, {"pauses": None, "max_age_seconds": None}])
+def test_a_policy_that_changes_nothing_is_none(api: Installation, retry: Any) -> None:
+    assert api.submit({"type": "echo", "retry": retry}).json()["retry"] is None
+
+
+@pytest.mark.parametrize(
+    ("retry", "pointer"),
+    [
+        ([], "/retry"),
+        ("exponential", "/retry"),
+        ({"pauses": [1], "base_seconds": 1}, "/retry"),
+        ({"pauses": [1], "cap_seconds": 1}, "/retry"),
+        ({"pauses": []}, "/retry/pauses"),
+        ({"pauses": [1] * 21}, "/retry/pauses"),
+        ({"pauses": ["x"] * 100_000}, "/retry/pauses"),
+        ({"pauses": 5}, "/retry/pauses"),
+        ({"pauses": [1, -1]}, "/retry/pauses/1"),
+        ({"pauses": [31_536_001]}, "/retry/pauses/0"),
+        ({"pauses": [True]}, "/retry/pauses/0"),
+        ({"pauses": ["1"]}, "/retry/pauses/0"),
+        ({"pauses": [None]}, "/retry/pauses/0"),
+        ({"base_seconds": -0.1}, "/retry/base_seconds"),
+        ({"cap_seconds": 1e300}, "/retry/cap_seconds"),
+        ({"max_age_seconds": "1"}, "/retry/max_age_seconds"),
+        ({"max_attempts": 3}, "/retry/max_attempts"),
+        ({str(number): 1 for number in range(100_000)}, "/retry"),
+    ],
+)
+def test_a_wrong_retry_policy_is_pointed_at(api: Installation, retry: Any, pointer: str) -> None:
+    problem = the_problem(api.submit({"type": "echo", "retry": retry}), 422, "invalid-request")
+
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
 
 
 # -- idempotency -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,149 @@
+"""What ``/v1`` answers, described. Answers are not validated again: they come from ``tasklane.view``.
+
+Tests hold them to these models.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class ErrorView(BaseModel):
+    """Why an attempt or a task failed."""
+
+    type: str = Field(description="The error's class.", examples=["AttemptTimedOut"])
+    message: str = Field(description="Its text.")
+
+
+class ProgressView(BaseModel):
+    """How far a running handler says it is."""
+
+    fraction: float = Field(ge=0, le=1)
+    message: str | None
+
+
+class AttemptView(BaseModel):
+    """One ended attempt that did not complete the task."""
+
+    number: int
+    started_at: datetime
+    finished_at: datetime
+    error: ErrorView
+
+
+class CallbackTryView(BaseModel):
+    """One try to deliver the callback."""
+
+    number: int
+    started_at: datetime
+    duration_ms: int
+    status_code: int | None = Field(description="What the receiver answered; null: no answer came.")
+    error: str | None
+
+
+class CallbackView(BaseModel):
+    """Where the callback goes and how its tries went."""
+
+    url: str
+    state: Literal["waiting", "pending", "delivered", "undelivered"]
+    tries: int
+    next_at: datetime | None
+    history: list[CallbackTryView]
+
+
+class TimingsView(BaseModel):
+    """Milliseconds; null where it is not known yet."""
+
+    waited_ms: int | None = Field(description="From the creation to the last start.")
+    ran_ms: int | None = Field(description="In its last run.")
+    total_ms: int | None = Field(description="From the creation to the end.")
+
+
+class OwnRetryView(BaseModel):
+    """What a task changes of its type's retry policy: only the fields that it was given."""
+
+    pauses: list[float] | None = None
+    base_seconds: float | None = None
+    cap_seconds: float | None = None
+    max_age_seconds: float | None = None
+
+
+class TaskView(BaseModel):
+    """Everything about a task."""
+
+    id: str = Field(examples=["01976b2e-4c00-7a3c-9d2e-5f1b8c0d4e6a"])
+    type: str = Field(examples=["FibonacciTask"])
+    status: Literal["scheduled", "pending", "running", "completed", "failed", "cancelled", "expired"]
+    priority: int = Field(examples=[3])
+    tenant: str = Field(examples=["default"])
+    labels: dict[str, str]
+    error: ErrorView | None = Field(description="Why it failed.")
+    progress: ProgressView | None
+    attempt: int = Field(
+        description="Which attempt is the present or last one; 0 before the first. A continuation is none."
+    )
+    max_attempts: int = Field(examples=[3])
+    timeout_seconds: int = Field(examples=[60])
+    retry: OwnRetryView | None = Field(description="What it was submitted with, instead of its type's; null: nothing.")
+    continuations: int = Field(description="How often its handler asked to go on in a new run.")
+    cancel_requested: bool = Field(description="It was called off while it runs; its handler has not let go yet.")
+    attempts: list[AttemptView] = Field(description="Ended attempts that did not complete it, the last ten.")
+    callback: CallbackView | None
+    created_at: datetime
+    run_at: datetime | None = Field(description="When the next attempt may start, where that is not now.")
+    expires_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    timings: TimingsView
+    payload: Any = Field(description="What it was submitted with.", examples=[{"n": 10}])
+    payload_url: str | None = Field(description="Where to get the payload when it is too large to be in here.")
+    result: Any = Field(description="What the handler returned; null until then.", examples=[{"result": 55}])
+    result_url: str | None = Field(description="Where to get the result when it is too large to be in here.")
+
+
+class RetryView(BaseModel):
+    """How often and how far apart a task is tried: after a list of pauses, or after pauses drawn with full jitter."""
+
+    max_attempts: int
+    pauses: list[float] | None = Field(
+        description="Seconds before the second attempt, the third, …; the last one serves for all that follow. "
+        "Null: base and cap say how long."
+    )
+    base_seconds: float | None = Field(
+        description="The longest first pause; it doubles with each attempt. Each pause is drawn evenly from 0 to that. "
+        "Null: there is a list."
+    )
+    cap_seconds: float | None = Field(description="The longest pause of all. Null: there is a list.")
+    max_age_seconds: float | None = Field(
+        description="No attempt begins later than this after the task was accepted; null: age does not matter."
+    )
+
+
+class TaskTypeView(BaseModel):
+    """A task type and the defaults of its tasks."""
+
+    name: str = Field(examples=["FibonacciTask"])
+    description: str
+    external: bool = Field(description="True: no handler here; external workers do the work.")
+    priority: int
+    timeout_seconds: int
+    retry: RetryView
+    max_continuations: int = Field(description="How often a handler may ask to go on in a new run.")
+    payload_schema: dict[str, Any] | None = Field(description="JSON Schema of the payload; null: not known.")
+    result_schema: dict[str, Any] | None = Field(description="JSON Schema of the result; null: not known.")
+
+
+class TaskTypesView(BaseModel):
+    """The task types of this installation, by name."""
+
+    task_types: list[TaskTypeView]
+
+
+class HealthView(BaseModel):
+    """That the API answers and, where it was asked, that what is behind it does."""
+
+    status: Literal["ok"]
+    version: str = Field(examples=["0.1.0"])
+    stage: str = Field(examples=["prod"])
+    checks: dict[str, str] | None = Field(default=None, description="With deep=true: each part, ok or unavailable.")
