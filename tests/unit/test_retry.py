@@ -128,3 +128,20 @@ def test_a_task_may_change_its_types_policy() -> None:
     task = a_running_task(retry={"pauses": [5], "max_age_seconds": 100})
     assert decide(task, POLICY, OSError()) == 5
     assert decide(task.evolve(created_at=NOW - 96_000), POLICY, OSError()) is None
+
+
+def test_a_task_that_asks_for_backoff_does_not_mean_its_types_list() -> None:
+    listed = RetryPolicy.listed(1, 2, 3)
+
+    assert decide(a_running_task(retry={"base_seconds": 40}), listed, OSError()) == 40
+    assert decide(a_running_task(retry={"pauses": [30]}), listed, OSError()) == 30
+
+
+class Moody(Exception):
+    @property
+    def retry_after(self) -> float:
+        raise RuntimeError("not in the mood")
+
+
+def test_an_error_that_cannot_be_asked_for_its_pause_gets_the_usual_one() -> None:
+    assert decide(a_running_task(), RetryPolicy.fixed(7), Moody()) == 7
