@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.errors import Unavailable
 from tasklane.ports import Change, TaskStore
 from tasklane.task import Callback, CallbackState, CallbackTry, Document, Progress, Status, Task
@@ -20,6 +21,7 @@ from tests.support.builders import (
     an_attempt,
     an_error,
 )
+from tests.support.engine import Aws
 
 
 def stored(store: TaskStore, task: Task) -> Task:
@@ -468,6 +470,46 @@ def test_a_task_is_due_from_its_time_on_until_it_is_looked_after(empty_store: Ta
     assert due_everywhere(empty_store, NOW) == []
     empty_store.save([a_change(stored(empty_store, task), status=Status.COMPLETED, due_at=None)])
     assert due_everywhere(empty_store, NOW + 999_999) == []
+
+
+# -- failures ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_ended_without_completing_is_found_the_latest_first(empty_store: TaskStore) -> None:
+    failed = [a_task(status=Status.FAILED, outcome_at=NOW - (n * 7919) % 1000) for n in range(60)]
+    kept(empty_store, *failed, a_completed_task(), a_task(), a_task(status=Status.FAILED, outcome_at=NOW + 1))
+
+    found = []
+    for shard in empty_store.shards:
+        entries = empty_store.failures(shard, NOW, 100)
+        assert [at for at, _ in entries] == sorted((at for at, _ in entries), reverse=True)
+        assert [at for at, _ in empty_store.failures(shard, NOW, 2)] == [at for at, _ in entries[:2]]
+        found += entries
+
+    assert sorted(found) == sorted((task.outcome_at or 0, task.id) for task in failed)
+
+
+# -- records of another version ----------------------------------------------------------------------------------------
+
+
+def test_a_record_that_this_version_cannot_read_is_unavailable_and_harms_no_other(aws: Aws) -> None:
+    table = aws.a_table()
+    store = DynamoDbTaskStore(aws.dynamodb, table)
+    good, odd = a_task(), a_task()
+    store.put([good])
+    store.put([odd])
+    aws.dynamodb.update_item(
+        TableName=table,
+        Key={"task_id": {"S": odd.id}},
+        UpdateExpression="SET payload = :new",
+        ExpressionAttributeValues={":new": {"B": b"a form of a later version"}},
+    )
+
+    with pytest.raises(Unavailable, match="cannot be read by this version"):
+        store.get([odd.id])
+    assert store.get([good.id, odd.id]) == {good.id: good}
+    assert [isinstance(answer, Unavailable) for answer in store.put([odd])] == [True]
+    assert [isinstance(answer, Unavailable) for answer in store.claim([a_claim(odd)])] == [True]
 
 
 def test_a_store_that_is_there_answers(store: TaskStore) -> None:

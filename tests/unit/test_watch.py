@@ -197,6 +197,25 @@ def test_a_handler_that_finishes_all_the_same_has_completed(home: Installation, 
     assert (task.status, home.result(task)) == (Status.COMPLETED, "done")
 
 
+@pytest.mark.parametrize("answers", ["the table answers", "the table does not answer"])
+def test_a_task_called_off_just_before_its_attempt_failed_is_not_tried_again(
+    home: Installation, registry: Registry, answers: str
+) -> None:
+    def fail(payload: Nothing) -> None:
+        call_off(home)
+        home.store.refuse("get", 1 if answers == "the table does not answer" else 0)
+        raise OSError("lost the connection")
+
+    task = ran(home, registry, fail)
+    if answers == "the table does not answer":
+        assert task.status is Status.RUNNING
+        home.clock.advance(600)
+        home.sweep()
+
+    assert (home.task(task).status, home.task(task).run) == (Status.CANCELLED, 1)
+    assert home.queues.depth(3) == 0
+
+
 # -- going on in a new run ---------------------------------------------------------------------------------------------
 
 
