@@ -5,6 +5,7 @@
     RequestRefused                the request, as HTTP or JSON, cannot be accepted
     ├── UnsupportedMediaType      the body is not declared as JSON in UTF-8
     ├── BodyTooLarge              the body is over the limit
+    ├── InvalidCursor             the place to go on from is none that this API gave
     └── InvalidJson               the body is no JSON, or no JSON that every reader understands alike
     NotThere                      the address is right, but nothing is there (yet)
     ├── NoResult                  the task has no result
@@ -35,6 +36,10 @@ class BodyTooLarge(RequestRefused):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The body is larger than the limit of {limit} bytes.")
+
+
+class InvalidCursor(RequestRefused):
+    """The cursor is not one that an earlier answer gave."""
 
 
 class InvalidJson(RequestRefused):

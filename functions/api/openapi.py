@@ -13,6 +13,7 @@ Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
 TAGS: Final = [
     {"name": "tasks", "description": "Submit tasks, see what became of them, change them."},
+    {"name": "callbacks", "description": "What could not be delivered, and how to send it again."},
     {"name": "task types", "description": "What this installation can do."},
     {"name": "health", "description": "Whether it can."},
 ]

@@ -69,6 +69,7 @@ KINDS: Final = tuple(value for value in list(globals().values()) if isinstance(v
 
 TABLE: Final[Mapping[type[Exception], Kind]] = {
     refused.InvalidJson: INVALID_JSON,
+    refused.InvalidCursor: INVALID_PARAMETER,
     refused.UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE,
     refused.BodyTooLarge: TOO_LARGE,
     refused.NoResult: RESULT_NOT_FOUND,

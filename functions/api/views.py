@@ -134,6 +134,23 @@ class TaskTypeView(BaseModel):
     result_schema: dict[str, Any] | None = Field(description="JSON Schema of the result; null: not known.")
 
 
+class UndeliveredEntry(BaseModel):
+    """A task whose callback was given up."""
+
+    task_id: str
+    task_type: str
+    task_status: Literal["completed", "failed", "cancelled", "expired"]
+    finished_at: datetime
+    callback: CallbackView
+
+
+class UndeliveredView(BaseModel):
+    """Undelivered callbacks, the latest first."""
+
+    callbacks: list[UndeliveredEntry]
+    next_cursor: str | None = Field(description="Where to go on; null: there are no more.")
+
+
 class TaskTypesView(BaseModel):
     """The task types of this installation, by name."""
 

@@ -119,6 +119,8 @@ def test_the_openapi_document_describes_every_route(api: Installation) -> None:
         "/v1/tasks",
         "/v1/tasks/{task_id}",
         "/v1/tasks/{task_id}/cancel",
+        "/v1/tasks/{task_id}/callback/redeliver",
+        "/v1/callbacks",
         "/v1/tasks/{task_id}/retry",
         "/v1/tasks/{task_id}/payload",
         "/v1/tasks/{task_id}/result",
