@@ -1,5 +1,7 @@
 """What every task store promises: conditional writes, in batches, each safe to repeat."""
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -302,6 +304,7 @@ def test_fields_that_a_change_leaves_alone_keep_what_others_wrote(store: TaskSto
         ("lease_until", {"lease_until": None}),
         ("due_at", {"due_at": NOW + 777_000}),
         ("due_at", {"due_at": None}),
+        ("cancel_requested", {"cancel_requested": True}),
         ("callback", {"callback": a_pending_callback(tries=1)}),
         ("callback", {"callback": a_pending_callback(state=CallbackState.DELIVERED)}),
     ],
@@ -411,6 +414,61 @@ def test_of_a_batch_of_renewals_those_of_lost_runs_are_nothing(store: TaskStore)
     assert answers == [stored(store, tasks[0]), None, stored(store, tasks[2]), None]
 
 
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        pytest.param({"run": 2}, id="another run"),
+        pytest.param({"status": Status.PENDING}, id="waiting for the next"),
+        pytest.param({"status": Status.CANCELLED}, id="final"),
+    ],
+)
+def test_a_renewal_is_refused_where_the_run_no_longer_holds_the_task(
+    store: TaskStore, elsewhere: dict[str, Any]
+) -> None:
+    task = a_running_task()
+    kept(store, task)
+    store.save([a_change(task, **elsewhere)])
+    as_changed = stored(store, task)
+    renewal = a_change(task, lease_until=NOW + 999_000, state=a_document('{"page":7}'))
+
+    assert store.renew([renewal]) == [None]
+    assert store.renew([renewal, renewal]) == [None, None]
+    assert stored(store, task) == as_changed
+
+
+def test_a_batch_of_renewals_whose_answer_was_lost_may_be_repeated(store: TaskStore) -> None:
+    tasks = [a_running_task(state=a_document('{"page":1}')) for _ in range(30)]  # more than one request takes
+    kept(store, *tasks)
+    store.save([a_change(tasks[3], cancel_requested=True)])
+    renewals = [
+        a_change(
+            task,
+            lease_until=NOW + 999_000,
+            due_at=NOW + 1_179_000,
+            progress=Progress(fraction=0.5, message="half"),
+            state=Document(text=None, size=5000, blob_key="t/state-1-ab") if position % 2 else None,
+        )
+        for position, task in enumerate(tasks)
+    ]
+
+    first, again = store.renew(renewals), store.renew(renewals)
+
+    assert first == again == [stored(store, task) for task in tasks]
+    assert [answer.cancel_requested for answer in first if isinstance(answer, Task)] == [n == 3 for n in range(30)]
+
+
+def test_a_renewal_that_changes_nothing_gives_the_task_all_the_same(store: TaskStore) -> None:
+    tasks = [a_running_task(), a_running_task()]
+    kept(store, *tasks)
+    store.save([a_change(tasks[0], cancel_requested=True)])
+    nothing = [a_change(task) for task in tasks]
+
+    assert store.renew(nothing[:1]) == [tasks[0].evolve(cancel_requested=True)]
+    assert store.renew(nothing) == [tasks[0].evolve(cancel_requested=True), tasks[1]]
+    assert store.save(nothing[:1]) == [True]
+    assert store.save(nothing) == [True, True]
+
+
 def test_of_a_large_batch_each_change_gets_its_own_answer(store: TaskStore) -> None:
     tasks = [a_running_task() for _ in range(30)]
     kept(store, *tasks)
@@ -429,6 +487,7 @@ def test_nothing_to_write_is_no_request(store: TaskStore) -> None:
     assert store.put([]) == []
     assert store.claim([]) == []
     assert store.save([]) == []
+    assert store.renew([]) == []
 
 
 # -- due ---------------------------------------------------------------------------------------------------------------
