@@ -1,7 +1,7 @@
 """The API's own process: `python -m infra.local.api_process LIFELINE SOCKET FUNCTIONS` serves `api.app:create_app`.
 
 It is a process and not a thread so that edited code is imported afresh; the listening socket belongs to the parent,
-so that requests wait during the restart instead of being refused.
+so that no connection is refused during the change.
 """
 
 from __future__ import annotations

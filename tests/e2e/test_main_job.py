@@ -66,15 +66,32 @@ def ids(client: httpx.Client, sink: Receiver) -> list[str]:
     return ids
 
 
-def test_every_task_completes_with_the_right_result(client: httpx.Client, sink: Receiver, ids: list[str]) -> None:
-    assert len(set(ids)) == TASKS
-    for number, task_id in enumerate(ids):
-        task = client.get(f"/v1/tasks/{task_id}").json()
+@pytest.fixture(scope="module")
+def tasks(client: httpx.Client, ids: list[str]) -> list[dict[str, Any]]:
+    """What the API says of the tasks, by number, when their callbacks are settled.
+
+    A callback is written down as delivered just after the receiver answered; after that no further try can come.
+    """
+
+    def settled(task_id: str) -> dict[str, Any]:
+        task: dict[str, Any] = client.get(f"/v1/tasks/{task_id}").json()
+        while task["callback"]["state"] != "delivered":
+            task = client.get(f"/v1/tasks/{task_id}", params={"wait": 1}).json()
+        return task
+
+    return [settled(task_id) for task_id in ids]
+
+
+def test_every_task_completes_with_the_right_result(
+    client: httpx.Client, sink: Receiver, tasks: list[dict[str, Any]]
+) -> None:
+    assert len({task["id"] for task in tasks}) == TASKS
+    for number, task in enumerate(tasks):
         sent, result = make_task(number, sink.url)
 
         assert (task["status"], task["attempt"]) == ("completed", 1), task
         assert (task["type"], task["priority"]) == (sent["type"], sent["priority"])
-        given = client.get(f"/v1/tasks/{task_id}/result").json()
+        given = client.get(f"/v1/tasks/{task['id']}/result").json()
         if sent["type"] == "fetch_url":
             assert (given["status"], given["length"]) == (200, len(DOCUMENT))
             assert given["sha256"] == hashlib.sha256(DOCUMENT).hexdigest()
@@ -84,13 +101,8 @@ def test_every_task_completes_with_the_right_result(client: httpx.Client, sink: 
             assert given == result
 
 
-def test_every_callback_comes_exactly_once(client: httpx.Client, sink: Receiver, ids: list[str]) -> None:
-    for task_id in ids:
-        callback = client.get(f"/v1/tasks/{task_id}").json()["callback"]
-        # Delivered is final: after it no further try can come. It is written just after the receiver answered.
-        while callback["state"] != "delivered":
-            callback = client.get(f"/v1/tasks/{task_id}", params={"wait": 1}).json()["callback"]
-        assert callback["tries"] == 1
+def test_every_callback_comes_exactly_once(sink: Receiver, tasks: list[dict[str, Any]]) -> None:
+    assert {task["callback"]["tries"] for task in tasks} == {1}
     assert sorted(callback.path for callback in sink.received) == sorted(f"/callbacks/{n}" for n in range(TASKS))
 
 

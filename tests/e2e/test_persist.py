@@ -21,7 +21,7 @@ def test_tasks_outlive_a_run_that_persists(tmp_path: Path) -> None:
         large = {"text": "x" * 100_000}
         done = submit(client, type="echo", payload=large)
         assert result_of(client, done) == large
-        waiting = submit(client, type="echo", payload={"later": True}, delay_seconds=8)
+        waiting = submit(client, type="echo", payload={"later": True}, delay_seconds=5)
         assert run.interrupt() == 0
 
     engine_port = str(run.engine_port)
