@@ -48,7 +48,7 @@ def work(services: Services, world: World) -> None:
     """Poll lanes and callback queue until killed."""
     # Half a minute on purpose in the product, where it keeps an outage from burning receive counts.
     vars(worker.poller)["RELEASE_SECONDS"] = 0
-    poller: Poller = make_poller(services, callbacks=True, runners=2, wait_seconds=1)
+    poller: Poller = make_poller(services, callbacks=True, runners=4, wait_seconds=1)
     _ = services.store, services.execute, services.deliver_callbacks, services.source
     world.open_gate(f"ready-{os.getpid()}")
     world.wait_at_gate("work")

@@ -45,6 +45,7 @@ def figures(installation: Installation, tasks: Sequence[Task], *, since: int | N
     journal = {task.id: written[task.id] for task in tasks}
     doubled = [task_id for task_id, count in outcomes(journal).items() if count > 1]
     ends = [task.finished_at for task in now.values() if task.finished_at is not None]
+    ends += [task.callback.history[-1].started_at for task in now.values() if task.callback and task.callback.history]
     return Figures(
         tried=len(tasks),
         lost=sum(task.id not in now or not has_ended(now[task.id]) for task in tasks),

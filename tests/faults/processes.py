@@ -38,9 +38,11 @@ class Process:
         return not self.process.is_alive()
 
     def kill(self) -> None:
-        """SIGKILL: no handler of it runs, no connection is closed in order."""
+        """SIGKILL: no handler of it runs, no connection is closed in order. Any thread may call it.
+
+        Only the test's own thread may ask how it ended: a second reader would find that answer gone.
+        """
         self.process.kill()
-        self.process.join()
 
     def freeze(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
@@ -79,3 +81,5 @@ def processes(installation: Installation, *actors: str) -> Iterator[list[Process
     finally:
         for process in started:
             process.kill()
+        for process in started:
+            process.process.join()

@@ -38,6 +38,8 @@ class FaultProxy:
 
     def __init__(self, engine: Target, *, seed: int = 0) -> None:
         self.plan: Plan = no_faults
+        self.keeps_journal = True
+        """False where what is written is no task."""
         self.faults: Counter[tuple[str, Fault]] = Counter()
         """How often each operation was broken in each way."""
         self.requests: Counter[str] = Counter()
@@ -122,7 +124,7 @@ class FaultProxy:
         return number, fault
 
     def _forward(self, request: Request, upstream: http.client.HTTPConnection) -> Answer:
-        if request.operation not in WRITES:
+        if request.operation not in WRITES or not self.keeps_journal:
             return request.send(upstream)
         with self._writing:
             answer = request.send(upstream)

@@ -168,9 +168,12 @@ handlers may take 30 s. A deployed sweeper comes once a minute, so up to 60 s ar
 """
 
 
-def page(figures: Mapping[str, Figures]) -> str:
-    """docs/reliability.md."""
-    return HEAD + "".join(_line(row, figures[name]) for name, row in ROWS.items())
+def page(figures: Mapping[str, Figures], old: str) -> str:
+    """docs/reliability.md; a row whose test did not run stays as it is in ``old``."""
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in old.splitlines(keepends=True)}
+    return HEAD + "".join(
+        _line(row, figures[name]) if name in figures else lines[row.fault] for name, row in ROWS.items()
+    )
 
 
 def _line(row: Row, figures: Figures) -> str:

@@ -23,11 +23,13 @@ class Work(BaseModel):
     hold: int = 0
     crash: int = 0
     fail: int = 0
+    pad: str = ""
 
 
 class Done(BaseModel):
     square: int
     attempt: int
+    pad: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ def task_types(world: World) -> Registry:
             world.wait_at_gate(context.task_id)
         if context.attempt <= payload.fail:
             raise OSError("the disk is full")
-        return Done(square=payload.number**2, attempt=context.attempt)
+        return Done(square=payload.number**2, attempt=context.attempt, pad=payload.pad)
 
     @registry.task("async-work", timeout_seconds=30, retry=RetryPolicy(max_attempts=4, base_seconds=0.5))
     async def async_work(payload: Work, context: TaskContext) -> Done:

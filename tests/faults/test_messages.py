@@ -65,7 +65,7 @@ def test_requests_that_are_repeated_because_their_answer_got_lost_do_nothing_twi
     installation: Installation, record: Callable[[Figures], None]
 ) -> None:
     services = installation.services()
-    installation.proxy.begin(drop_every_second)
+    installation.proxy.begin(drop_every_third)
     single = installation.submit(services, idempotency_key="one")
     drain(services)
     tasks = [*single, *installation.accept_unsent(services, 10)]
@@ -77,9 +77,9 @@ def test_requests_that_are_repeated_because_their_answer_got_lost_do_nothing_twi
     record(figures(installation, tasks))
 
 
-def drop_every_second(operation: str, number: int) -> Fault | None:
+def drop_every_third(operation: str, number: int) -> Fault | None:
     writes = ("PutItem", "UpdateItem", "BatchExecuteStatement", "SendMessage", "SendMessageBatch")
-    return Fault.DROP if operation in writes and number % 2 == 0 else None
+    return Fault.DROP if operation in writes and number % 3 == 0 else None
 
 
 @pytest.mark.row("message-doubled")

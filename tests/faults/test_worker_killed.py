@@ -50,7 +50,7 @@ def test_a_frozen_worker_that_comes_back_cannot_write_its_outcome(
         wait_for(lambda: "run_lost" in frozen.log)
 
     assert ended.result is not None
-    assert ended.result.text == '{"square":49,"attempt":2}'
+    assert '"attempt":2' in (ended.result.text or "")
     assert installation.task(task) == ended
     record(figures(installation, [task], since=frozen_at))
 
