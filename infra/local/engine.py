@@ -55,8 +55,9 @@ class Engine:
 def running(*, port: int, scratch: Path, state: Path | None = None) -> Iterator[Engine]:
     """Start the engine, and stop it with everything that it started.
 
-    scratch: an empty folder for its temporary files and its log. state: a folder that keeps tables, queues, objects
-    and functions from run to run; None forgets them. Returns before the engine is ready (`wait_until_ready`).
+    scratch: an empty folder for its temporary files and its log; the engine removes it if its parent is killed.
+    state: a folder that keeps tables, queues, objects and functions from run to run; None forgets them.
+    Returns before the engine is ready (`wait_until_ready`).
     """
     require_free_port(port, "ENGINE_PORT")
     if state:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.local.lifeline import Parent
@@ -23,7 +24,7 @@ LONGEST_INVOCATION = 900.0
 
 
 def main() -> None:
-    """Run the engine; if the run was killed, remove the folder that it would have removed."""
+    """Run the engine; if the run was killed, remove the scratch folder that it would have removed."""
     parent = os.getppid()
     Parent(int(sys.argv[1])).end_with_it()
     sys.argv = ["ministack"]
@@ -34,7 +35,7 @@ def main() -> None:
         run_engine()
     finally:
         if os.getppid() != parent:
-            shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+            shutil.rmtree(Path(tempfile.gettempdir()).parent, ignore_errors=True)
 
 
 def let_invocations_end() -> None:

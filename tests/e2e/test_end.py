@@ -42,14 +42,18 @@ def test_an_interrupt_while_it_starts_ends_it_too(tmp_path: Path) -> None:
         run.kill()
 
 
-def test_its_children_end_when_it_is_killed(tmp_path: Path) -> None:
-    with local_run(tmp_path) as run:
+def test_nothing_of_it_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
+    with local_run(tmp_path) as run, httpx.Client(base_url=run.url, timeout=30) as client:
+        result_of(client, submit(client, type="echo", payload={}))
+
         os.kill(run.process.pid, signal.SIGKILL)
         run.process.wait()
 
         wait_for(
             lambda: not is_listening(run.engine_port) and not is_listening(run.port), 20, "the end of its children"
         )
+        wait_for(lambda: not list(run.scratch.iterdir()), 20, "the end of its files")
+        run.assert_nothing_left()
 
 
 def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path, shared_run: LocalRun) -> None:

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from infra import template as templates
 from infra.local import clients, engine, gaps, package, provision, roles
 from infra.local.errors import LocalRunError
 from tests.e2e.local_run import ROOT, free_port, is_listening, processes_naming, wait_for
@@ -146,6 +147,21 @@ def test_the_signing_secret_is_kept_encrypted(aws: Clients, deployed: Deployment
     name = "/tasklane/local/webhook-secrets"
     assert aws.ssm.get_parameter(Name=name)["Parameter"]["Value"] != SECRET
     assert aws.ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] == SECRET
+
+
+def test_loopback_is_refused_for_a_stage_that_is_not_local(aws: Clients, deployed: Deployment) -> None:
+    template, _ = provision.read_template()
+    code = f"s3://{provision.CODE_BUCKET}/{package.build(ROOT / 'functions').key}"
+    with pytest.raises(ClientError, match="AllowLoopback is for the local run only"):
+        aws.cloudformation.create_stack(
+            StackName="deployed",
+            TemplateBody=json.dumps(templates.with_code(template, code)),
+            Parameters=[
+                {"ParameterKey": "Stage", "ParameterValue": "prod"},
+                {"ParameterKey": "AllowLoopback", "ParameterValue": "true"},
+            ],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
 
 
 # ----------------------------------------------------------------------------------------------------------------------
