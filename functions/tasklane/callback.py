@@ -163,12 +163,15 @@ class DeliverCallbacks:
         if given_up:
             logger.error("A callback is undelivered.", extra={"action": "callback_undelivered", **ids})
             callback = replace(callback, state=CallbackState.UNDELIVERED)
-            return task.evolve(callback=callback, due_at=None, sends=0, outcome_at=task.outcome_at or self._clock.now())
+            now = self._clock.now()
+            task = task.evolve(callback=callback, due_at=None, sends=0, outcome_at=task.outcome_at or now)
+            return transitions.kept(task, now)
         logger.warning("A callback will be tried again.", extra={"action": "callback_failed", **ids})
         now = self._clock.now()
         pause = PAUSES[callback.tries - 1] * (1 + JITTER * self._random())
         wait = max(pause, _retry_after(response, now))
-        task = task.evolve(callback=replace(callback, next_at=now + int(wait * 1000)), sends=0)
+        next_at = now + int(wait * 1000)
+        task = transitions.kept(task.evolve(callback=replace(callback, next_at=next_at), sends=0), next_at)
         return task.evolve(due_at=transitions.next_callback_look(task, now, self._timing))
 
     def _body(self, task: Task) -> dict[str, Any]:

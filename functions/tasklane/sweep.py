@@ -158,7 +158,8 @@ class Sweep:
             return task.evolve(due_at=None)
         first = callback.next_at is not None and callback.next_at > now
         task = task.evolve(sends=task.sends if first else task.sends + 1)
-        return task.evolve(due_at=transitions.next_callback_look(task, now, self._timing))
+        look = transitions.next_callback_look(task, now, self._timing)
+        return transitions.kept(task.evolve(due_at=look), look)
 
     def _has_handler(self, task: Task) -> bool:
         known = self._registry.types.get(task.type)

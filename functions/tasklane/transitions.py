@@ -15,6 +15,8 @@ PROMOTE_AHEAD_MS: Final = (MAX_DELAY_SECONDS - 60) * 1000
 MAX_DELAY_MS: Final = 366 * 86_400_000
 """How far off a task may be scheduled: a year."""
 MAX_DOUBLINGS: Final = 10
+KEPT_AFTER_CALLBACK_SECONDS: Final = 86_400
+"""How long a task is kept after its callback's next try, or its end, however short the retention is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,14 @@ def next_callback_look(task: Task, now: int, timing: Timing) -> int:
     """When the sweeper must look at a task whose callback is pending; as ``next_look``, for the callback's next try."""
     next_at = task.callback.next_at if task.callback else None
     return next_look(task.evolve(run_at=next_at, expires_at=None), now, timing)
+
+
+def kept(task: Task, moment: int) -> Task:
+    """A final task that is kept for a day after ``moment`` at least.
+
+    A callback is tried for days: with a short retention the table would remove the task before it was told of.
+    """
+    return task.evolve(delete_at=max(task.delete_at or 0, moment // 1000 + KEPT_AFTER_CALLBACK_SECONDS))
 
 
 def lease_until(timeout_seconds: int, now: int) -> int:
@@ -143,7 +153,8 @@ def owing_again(task: Task, now: int, timing: Timing) -> Task:
         outcome_at=None if task.status is Status.COMPLETED else task.outcome_at,
         sends=0,
     )
-    return task.evolve(due_at=next_callback_look(task, now, timing))
+    look = next_callback_look(task, now, timing)
+    return kept(task.evolve(due_at=look), look)
 
 
 def continued(task: Task, state: Document | None, at: int, now: int, timing: Timing) -> Task:

@@ -92,6 +92,11 @@ class Poller:
                 )
                 self._stopping.wait(OUTAGE_PAUSE_SECONDS)
                 continue
+            except Exception:
+                # Without its thread a lane would be read by nobody, in a process that looks healthy.
+                logger.exception("A lane could not be received from.", extra={"action": "receive_failed", "lane": lane})
+                self._stopping.wait(OUTAGE_PAUSE_SECONDS)
+                continue
             if deliveries:
                 batch = _Batch(rank=-lane, lane=lane, deliveries=deliveries)
                 self._ready.put(batch)
