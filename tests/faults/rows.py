@@ -136,6 +136,11 @@ ROWS: Final[Mapping[str, Row]] = {
         how="A fifth of all requests is broken, in every way there is; one of two workers is killed on the way; the "
         "receiver of the callbacks answers 500 to a fifth.",
     ),
+    "receiver-down": Row(
+        fault="A receiver that is down for three days",
+        promises="4",
+        how="Every try is answered 503, and tasks are kept for one day only: this one, until it is listed.",
+    ),
     "outbound": Row(
         fault="A callback to an address that is not public",
         promises="6",
