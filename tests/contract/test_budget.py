@@ -132,6 +132,7 @@ def a_kilobyte_of_text(number: int) -> dict[str, Any]:
     [
         pytest.param("echo", small, id="a small payload and as small a result"),
         pytest.param("count", a_kilobyte_of_text, id="a payload of 1 KiB of text"),
+        pytest.param("echo", a_kilobyte_of_text, id="a payload of 1 KiB of text and as large a result"),
     ],
 )
 def test_a_hundred_tasks_keep_to_the_budget(

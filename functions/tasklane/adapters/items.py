@@ -4,7 +4,8 @@ An attribute that holds the field's default is not stored: every write is billed
 field of the same name in ``tasklane.task`` says what an attribute means; the others are:
 
 ``shard``                          which part of the indexes the task is in; a hash of its id
-``payload``, ``result``, ``state`` JSON text as a string, or deflated (RFC 1950) as binary where that is shorter
+``payload``, ``result``, ``state`` JSON text as a string, or deflated (RFC 1950) as binary where that is shorter;
+                                   a result with the payload as dictionary, since results resemble payloads
 ``payload_key``, ``payload_size``  instead of ``payload`` where it is in the blob store; likewise for the others
 ``progress_message``               the sentence of ``progress``, which itself holds the fraction
 ``callback_url``, ``callback_state``, ``callback_tries``, ``callback_next_at``, ``callback_history``
@@ -96,7 +97,7 @@ def to_item(task: Task) -> Item:
     if task.attempts:
         item["attempts"] = {"L": [_plain(asdict(attempt)) for attempt in task.attempts]}
     item |= _document("payload", task.payload)
-    item |= _document("result", task.result) | _document("state", task.state)
+    item |= _document("result", task.result, like=task.payload) | _document("state", task.state)
     return item | _progress_item(task.progress) | _callback_item(task.callback)
 
 
@@ -105,11 +106,12 @@ def from_item(item: Mapping[str, Value]) -> Task:
     fields: dict[str, Any] = {name: item[name]["S"] for name in _STRINGS if name in item}
     fields |= {name: int(item[name]["N"]) for name in _NUMBERS if name in item}
     fields |= {name: name in item for name in _FLAGS}
+    payload = _read_document("payload", item) or Document(text="null", size=4)
     return Task(
         id=item["task_id"]["S"],
         status=Status(item["status"]["S"]),
-        payload=_read_document("payload", item) or Document(text="null", size=4),
-        result=_read_document("result", item),
+        payload=payload,
+        result=_read_document("result", item, like=payload),
         state=_read_document("state", item),
         retry=json.loads(item["retry"]["S"]) if "retry" in item else None,
         labels={name: value["S"] for name, value in item.get("labels", {}).get("M", {}).items()},
@@ -121,25 +123,32 @@ def from_item(item: Mapping[str, Value]) -> Task:
     )
 
 
-def _document(name: str, document: Document | None) -> Item:
+def _document(name: str, document: Document | None, like: Document | None = None) -> Item:
+    """``like`` is a document that this one may resemble: it serves as preset dictionary (RFC 1950, FDICT)."""
     if document is None:
         return {}
     if document.text is None:
         return {f"{name}_key": {"S": document.blob_key or ""}, f"{name}_size": {"N": str(document.size)}}
     if document.size >= DEFLATE_FROM:
-        deflated = zlib.compress(document.text.encode(), 6)
+        deflate = zlib.compressobj(zdict=_dictionary(like))
+        deflated = deflate.compress(document.text.encode()) + deflate.flush()
         if len(deflated) < document.size:
             return {name: {"B": deflated}}
     return {name: {"S": document.text}}
 
 
-def _read_document(name: str, item: Mapping[str, Value]) -> Document | None:
+def _dictionary(like: Document | None) -> bytes:
+    return b"" if like is None or like.text is None else like.text.encode()
+
+
+def _read_document(name: str, item: Mapping[str, Value], like: Document | None = None) -> Document | None:
     if f"{name}_key" in item:
         return Document(text=None, size=int(item[f"{name}_size"]["N"]), blob_key=item[f"{name}_key"]["S"])
     if name not in item:
         return None
     value = item[name]
-    text = value["S"] if "S" in value else zlib.decompress(bytes(value["B"])).decode()
+    inflate = zlib.decompressobj(zdict=_dictionary(like))
+    text = value["S"] if "S" in value else inflate.decompress(bytes(value["B"])).decode()
     return Document(text=text, size=len(text.encode()))
 
 
