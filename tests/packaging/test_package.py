@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from infra import template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,3 +55,12 @@ def test_the_package_is_small_enough_to_start_fast(shipped: Path) -> None:
 @pytest.mark.parametrize("name", ["ministack", "moto", "pytest", "uvicorn", "infra", "tests"])
 def test_nothing_of_development_is_packed(shipped: Path, name: str) -> None:
     assert not (shipped / "ApiFunction" / name).exists()
+
+
+def test_what_ships_is_pinned_as_in_development() -> None:
+    def pins(lock: str) -> set[str]:
+        return set(re.findall(r"^[a-z0-9.-]+==[^ ;]+", (template.ROOT / lock).read_text(), re.MULTILINE))
+
+    shipped = pins("functions/requirements.txt")
+    assert "boto3" in {pin.split("==")[0] for pin in shipped}
+    assert shipped <= pins("requirements-dev.lock")
