@@ -63,7 +63,7 @@ ROWS: Final[Mapping[str, Row]] = {
     "dies-work": Row(
         fault="A process dies between two steps: worker",
         promises="1, 2, 3",
-        how="SIGKILL before and after each of claim, outcome, send of the callback, acknowledgement.",
+        how="SIGKILL before and after each of claim (also of a batch), outcome, send of the callback, receipt.",
     ),
     "dies-callback": Row(
         fault="A process dies between two steps: callback",
@@ -89,6 +89,11 @@ ROWS: Final[Mapping[str, Row]] = {
         fault="The answers to put, send, claim and outcome get lost",
         promises="2, 3",
         how="The engine acts, the connection is cut without an answer, the SDK repeats the request.",
+    ),
+    "outage": Row(
+        fault="Table and queues do not answer for some seconds",
+        promises="1, 3",
+        how="Every request is refused while ten handlers end; their outcomes are written afterwards, none runs again.",
     ),
     "message-doubled": Row(
         fault="A message is sent twice and received twice",

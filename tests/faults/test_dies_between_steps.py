@@ -64,12 +64,15 @@ def test_worker_dies(make_installation: Callable[[], Installation], record: Call
         for operation, position in WORK:
             for fault in BOTH:
                 installation = make_installation()
-                services, proxy = installation.services(), installation.proxy
+                services = installation.services()
                 (task,) = installation.submit(services, callback_url=receiver.url)
                 total.append(kill_and_recover(installation, [task], nth(fault, operation, position)))
                 assert installation.task(task).status is Status.COMPLETED
                 assert receiver.answered[task.id], (operation, position, fault)
-                assert proxy.plan is no_faults
+    for fault in BOTH:
+        installation = make_installation()
+        tasks = installation.submit(installation.services(), numbers=range(3))
+        total.append(kill_and_recover(installation, tasks, nth(fault, "BatchExecuteStatement")))
     record(added(total))
 
 

@@ -1,0 +1,37 @@
+"""Table and queues do not answer for a while."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tasklane.task import Status
+from tests.faults.history import figures
+from tests.faults.installation import Installation
+from tests.faults.plans import Fault, no_faults
+from tests.faults.processes import workers
+from tests.faults.rows import Figures
+from tests.support.waiting import wait_for
+
+
+@pytest.mark.row("outage")
+def test_outcomes_are_written_when_a_short_outage_is_over(
+    installation: Installation, record: Callable[[Figures], None]
+) -> None:
+    services, world = installation.services(), installation.world
+    tasks = installation.submit(services, numbers=range(10), hold=1)
+    with workers(installation) as (worker,):
+        wait_for(lambda: len(world.effects()) == len(tasks))
+        installation.proxy.begin(lambda _operation, _number: Fault.REFUSE)
+        for task in tasks:
+            world.open_gate(task.id)
+        wait_for(lambda: "receive_failed" in worker.log)
+        begun_at = installation.clock.now()
+        installation.proxy.begin(no_faults)
+        wait_for(lambda: all(task.status is Status.COMPLETED for task in installation.tasks(tasks)))
+        # The lanes are read again.
+        (later,) = installation.submit(services)
+        wait_for(lambda: installation.task(later).status is Status.COMPLETED)
+
+    assert {task.run for task in installation.tasks(tasks)} == {1}
+    assert len(world.effects()) == len(tasks) + 1
+    record(figures(installation, [*tasks, later], since=begun_at))
