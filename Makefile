@@ -20,6 +20,8 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 SOURCES := functions infra tests
 PYTEST := $(BIN)/python -m pytest
 NEEDS_MORE := packaging or apt
+# Most tests wait for an engine or a process; a file stays with one worker, for the sake of its fixtures.
+SIDE_BY_SIDE := --numprocesses 4 --dist loadfile
 # sam is to report nothing, and to keep its own notes here instead of in the home directory.
 export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.aws-sam/cli
@@ -70,16 +72,13 @@ run: .venv/installed ## run everything here: PORT=8000 ENGINE_PORT=4566 DEBUG=1 
 
 .PHONY: test
 test: .venv/installed ## run every test that needs nothing but this environment (under five minutes)
-	@$(PYTEST) -q -m 'not ($(NEEDS_MORE))'
+	@$(PYTEST) -q $(SIDE_BY_SIDE) -m 'not ($(NEEDS_MORE))'
 
 .PHONY: check
 check: .venv/installed .venv-sam/installed ## what CI runs: format, lint, types, imports, template, all tests, package
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(MAKE) --no-print-directory lint types template
-	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -q
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report
+	@$(PYTEST) -q $(SIDE_BY_SIDE) --cov
 
 .PHONY: lint
 lint: .venv/installed ## lint the code and check the import rules

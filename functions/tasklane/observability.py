@@ -1,6 +1,8 @@
 """Logs, metrics and traces of a function, with Powertools; the core logs with the standard library."""
 
+import io
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -17,6 +19,9 @@ CORE_LOGGERS = ("tasklane", "handlers")
 @cache
 def get_logger() -> Logger:
     """The function's logger; service and level are Powertools' own variables."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # An error's text may hold half a character; its line would be lost, and the error with it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     logger = Logger(utc=True, use_rfc3339=True)
     for name in CORE_LOGGERS:
         core = logging.getLogger(name)
