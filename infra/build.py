@@ -1,8 +1,8 @@
 """`python -m infra.build`: builds the Lambda package with `sam build`, and compiles it.
 
 A Lambda's code folder is read-only: what is not compiled in the package is compiled again in every cold start, which
-about doubles it. `sam build` drops bytecode, and `sam deploy` dates every file of its zip 1980-01-01, so that bytecode which
-is checked against its source's date would be ignored; hence unchecked hashes.
+about doubles it. `sam build` drops bytecode, and `sam deploy` dates every file of its zip 1980-01-01, so that bytecode
+which is checked against its source's date would be ignored; hence unchecked hashes.
 """
 
 from __future__ import annotations
