@@ -15,6 +15,9 @@ from tasklane.document import MAX_DOCUMENT
 ENVELOPE: Final = 64 * 1024
 """Bytes that a body may have beside its largest document."""
 MAX_BODY: Final = MAX_DOCUMENT + ENVELOPE
+MAX_READ: Final = 4 * MAX_BODY
+"""Bytes read before a body over the limit is refused: a client that still sends when the connection is closed sees a
+reset and not the answer, and most of what is too large is not much too large."""
 MAX_FIELDS: Final = 100
 """Fields of the outermost object. Each unknown one costs an error message: half a million, half a gigabyte."""
 PARSE_HERE: Final = 64 * 1024
@@ -76,14 +79,17 @@ def _check_media_type(content_type: str) -> None:
 
 async def _read(request: Request) -> bytes:
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and (len(declared) > 15 or int(declared) > MAX_BODY):
+    if declared.isdecimal() and (len(declared) > 15 or int(declared) > MAX_READ):
         raise BodyTooLarge(MAX_BODY)
     chunks: list[bytes] = []
     size = 0
-    # The declared length may lie or be missing (chunked): what comes is counted, and reading stops with the excess.
+    # The declared length may lie or be missing (chunked): what comes is counted, and no more is kept than may be.
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MAX_BODY:
-            raise BodyTooLarge(MAX_BODY)
-        chunks.append(chunk)
+        if size > MAX_READ:
+            break
+        if size <= MAX_BODY:
+            chunks.append(chunk)
+    if size > MAX_BODY:
+        raise BodyTooLarge(MAX_BODY)
     return b"".join(chunks)

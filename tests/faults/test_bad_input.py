@@ -65,6 +65,7 @@ BAD_REQUESTS: dict[str, bytes] = {
     "priority out of range": b'{"type": "work", "payload": {"number": 1}, "priority": 6}',
     "callback without a scheme": b'{"type": "work", "payload": {"number": 1}, "callback_url": "ftp://example.com/x"}',
     "too large": b'{"type": "work", "payload": {"number": 1, "pad": "' + b"x" * 5_250_000 + b'"}}',
+    "far too large": b'{"type": "work", "payload": {"number": 1, "pad": "' + b"x" * 20_000_000 + b'"}}',
 }
 
 
