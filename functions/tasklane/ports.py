@@ -58,7 +58,10 @@ class TaskStore(Protocol):
     """The parts of the ``due`` index; together they cover every task."""
 
     def put(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
-        """Store new tasks. An entry is the task as stored: another than was given where its id was taken before."""
+        """Store new tasks. An entry is the task as stored: another than was given where its id was taken before.
+
+        The id of a task whose retention had ended when the new one was created is free, removed or not.
+        """
 
     def get(self, task_ids: Sequence[str]) -> dict[str, Task]:
         """The tasks that exist, by id, as of the last write. Raises Unavailable."""

@@ -60,6 +60,22 @@ def test_a_repeated_put_gives_the_task_as_if_it_were_the_first(store: TaskStore)
     assert store.put([task]) == [task]
 
 
+@pytest.mark.parametrize(("seconds_left", "free"), [(1, False), (0, True), (-1, True)])
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_id_of_a_task_whose_retention_has_ended_is_free(
+    store: TaskStore, seconds_left: int, free: object, others: int
+) -> None:
+    """An idempotency key is the caller's again when its task is gone for readers, removed from the table or not."""
+    old = a_completed_task(delete_at=NOW // 1000 + seconds_left)
+    kept(store, old)
+    new = a_task(id=old.id, created_at=NOW)
+
+    answer = store.put([new, *(a_task() for _ in range(others))])[0]
+
+    assert answer == (new if free else old)
+    assert stored(store, new) == answer
+
+
 def test_a_batch_of_puts_mixes_new_and_taken_ids(store: TaskStore) -> None:
     taken = [a_task(labels={"n": str(n)}) for n in range(3)]
     kept(store, *taken)

@@ -106,7 +106,9 @@ class DynamoDbTaskStore:
             self._client.put_item(
                 TableName=self._table,
                 Item=to_item(task),
-                ConditionExpression="attribute_not_exists(task_id)",
+                # What has outlived its retention is gone, though the table may take two days to remove it.
+                ConditionExpression="attribute_not_exists(task_id) OR delete_at <= :now",
+                ExpressionAttributeValues={":now": {"N": str(task.created_at // 1000)}},
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except (ClientError, BotoCoreError) as exc:
@@ -123,14 +125,14 @@ class DynamoDbTaskStore:
     def _put_chunk(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
         try:
             responses = self._batch_execute([_insert(self._table, to_item(task)) for task in tasks])
-            taken = [t.id for t, r in zip(tasks, responses, strict=True) if _code(r) == "DuplicateItem"]
-            existing = self.get(taken) if taken else {}
         except Unavailable as exc:
             return [exc] * len(tasks)
-        return [
-            task if _code(r) is None else existing.get(task.id) or Unavailable(f"put was refused: {_code(r)}")
-            for task, r in zip(tasks, responses, strict=True)
-        ]
+        return [self._inserted(task, _code(response)) for task, response in zip(tasks, responses, strict=True)]
+
+    def _inserted(self, task: Task, code: str | None) -> Task | Unavailable:
+        if code is None:
+            return task
+        return self._put(task) if code == "DuplicateItem" else Unavailable(f"a put was refused: {code}")
 
     def _write_and_see(self, writes: Sequence[Write]) -> list[Task | Unavailable | None]:
         if len(writes) == 1 or not self._batches:

@@ -41,7 +41,7 @@ class MemoryTaskStore:
     def put(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
         """See TaskStore."""
         with self._lock:
-            return [self._tasks.setdefault(task.id, task) for task in tasks]
+            return [self._put(task) for task in tasks]
 
     def get(self, task_ids: Sequence[str]) -> dict[str, Task]:
         """See TaskStore."""
@@ -85,6 +85,12 @@ class MemoryTaskStore:
 
     def check(self) -> None:
         """See TaskStore."""
+
+    def _put(self, task: Task) -> Task:
+        there = self._tasks.get(task.id)
+        if there is None or (there.delete_at is not None and there.delete_at <= task.created_at // 1000):
+            self._tasks[task.id] = task
+        return self._tasks[task.id]
 
     def _claim(self, claim: Claim) -> Task | None:
         message, task = claim.message, self._tasks.get(claim.message.task_id)
