@@ -21,7 +21,7 @@ from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, Downl
 from tasklane.registry import Registry, TaskType
 from tasklane.retry import Random
 from tasklane.run import Run
-from tasklane.save import save_patiently
+from tasklane.save import patiently, save_patiently
 from tasklane.task import Status, Task
 from tasklane.transitions import Timing
 from tasklane.watch import Watch
@@ -175,7 +175,7 @@ class Execute:
             raise HandlerStopped(f"task type {task.type!r} has no handler here")
 
         def arguments() -> tuple[Any, ...]:
-            payload = task_type.parse_payload(document.read_text(task.payload, self._blobs))
+            payload = task_type.parse_payload(patiently(lambda: document.read_text(task.payload, self._blobs)))
             return (payload, context) if task_type.wants_context else (payload,)
 
         async def run_async() -> Any:

@@ -17,6 +17,7 @@ from tasklane.invoke import HandlerStopped
 from tasklane.ports import BlobStore, Clock
 from tasklane.retry import MAX_PAUSE_SECONDS, Random, next_attempt_at
 from tasklane.run import Run
+from tasklane.save import patiently
 from tasklane.task import Document, ErrorDetails, Task
 from tasklane.transitions import Timing
 
@@ -58,8 +59,10 @@ class Outcomes:
 
     def _result(self, run: Run, value: Any) -> Document:
         text = run.task_type.dump_result(value).decode()
+        key = f"{document.blob_prefix(run.task.id)}result-{run.task.run}"
         try:
-            return document.pack(text, f"{document.blob_prefix(run.task.id)}result-{run.task.run}", self._blobs)
+            # The handler has done its work: a bucket that is away for a moment must not make it do it again.
+            return patiently(lambda: document.pack(text, key, self._blobs))
         except DocumentTooLarge as exc:
             raise InvalidResult(exc.detail) from exc
 

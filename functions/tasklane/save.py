@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from tasklane.errors import Unavailable
 from tasklane.ports import Change, TaskStore
@@ -12,7 +12,19 @@ from tasklane.task import Task
 logger = logging.getLogger(__name__)
 
 PAUSES: Final = (0.2, 1.0, 3.0)
-"""Seconds between tries to write what the store refused to take."""
+"""Seconds between tries to do what was refused."""
+
+_T = TypeVar("_T")
+
+
+def patiently(call: Callable[[], _T], sleep: Callable[[float], None] = time.sleep) -> _T:
+    """What ``call`` gives, trying again where it raises Unavailable; the last time it is let through."""
+    for pause in PAUSES:
+        try:
+            return call()
+        except Unavailable:
+            sleep(pause)
+    return call()
 
 
 def save_patiently(

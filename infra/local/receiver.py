@@ -50,8 +50,11 @@ def receiving(terminal: Terminal, secret: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Nothing: the terminal has a line already."""
 
-    server = ThreadingHTTPServer((HOST, 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 512  # five, the default, is fewer than may come at once
+
+    server = Server((HOST, 0), Handler)
     threading.Thread(target=server.serve_forever, name="receiver", daemon=True).start()
     try:
         yield f"http://{HOST}:{server.server_address[1]}{PATH}"

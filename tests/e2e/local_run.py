@@ -200,8 +200,11 @@ def receiver(document: bytes = b"") -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 512  # five, the default, is fewer than come at once: the kernel would drop the others
+
+    server = Server(("127.0.0.1", 0), Handler)
     found = Receiver(url=f"http://127.0.0.1:{server.server_address[1]}", document=document)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -102,7 +102,7 @@ def test_every_task_completes_with_the_right_result(
 
 
 def test_every_callback_comes_exactly_once(sink: Receiver, tasks: list[dict[str, Any]]) -> None:
-    assert {task["callback"]["tries"] for task in tasks} == {1}
+    assert [task["callback"] for task in tasks if task["callback"]["tries"] != 1] == []
     assert sorted(callback.path for callback in sink.received) == sorted(f"/callbacks/{n}" for n in range(TASKS))
 
 

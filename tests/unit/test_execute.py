@@ -119,9 +119,31 @@ def test_a_result_over_the_limit_fails_the_task_at_once(home: Installation, regi
     assert (task.error.type, str(MAX_DOCUMENT) in task.error.message) == ("InvalidResult", True)
 
 
-def test_a_result_that_the_bucket_does_not_take_is_tried_again(home: Installation, registry: Registry) -> None:
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often something is tried with patience, which takes no time here."""
+    pauses = (0.0, 0.0)
+    monkeypatch.setattr("tasklane.save.PAUSES", pauses)
+    return len(pauses) + 1
+
+
+def test_a_bucket_that_is_away_for_a_moment_makes_no_handler_work_twice(
+    home: Installation, registry: Registry, no_pauses: int
+) -> None:
     def large(payload: Anything) -> str:
-        home.blobs.refuse = 1
+        home.blobs.refuse = no_pauses - 1
+        return "x" * INLINE_LIMIT
+
+    task = ran(home, registry, large)
+
+    assert (task.status, task.attempt, task.attempts) == (Status.COMPLETED, 1, ())
+
+
+def test_a_result_that_the_bucket_does_not_take_is_tried_again(
+    home: Installation, registry: Registry, no_pauses: int
+) -> None:
+    def large(payload: Anything) -> str:
+        home.blobs.refuse = no_pauses
         return "x" * INLINE_LIMIT
 
     task = ran(home, registry, large)
@@ -410,10 +432,12 @@ def test_a_payload_that_fits_no_longer_fails_the_task(home: Installation, regist
     assert (failed.status, failed.error.type) == (Status.FAILED, "InvalidPayload")
 
 
-def test_a_payload_that_cannot_be_fetched_is_tried_again(home: Installation, registry: Registry) -> None:
+def test_a_payload_that_cannot_be_fetched_is_tried_again(
+    home: Installation, registry: Registry, no_pauses: int
+) -> None:
     registry.task("it")(lambda_of("done"))
     task = home.submit("it", {"text": "x" * INLINE_LIMIT})
-    home.blobs.refuse = 1
+    home.blobs.refuse = no_pauses
     home.work()
     assert home.task(task).status is Status.SCHEDULED
 
