@@ -21,7 +21,7 @@ def say_ready(terminal: Terminal, options: Options, target: Target, deployment: 
     task = json.dumps({"type": "FibonacciTask", "payload": {"n": 10}, "callback_url": callback_url})
     say("  Send a task, see its callback arrive here, and read all about it:")
     say(f"  curl -s {url}/v1/tasks -H 'Content-Type: application/json' -d '{task}'")
-    say(f"  curl -s '{url}/v1/tasks/ID?wait=20'")
+    say(f"  curl -s '{url}/v1/tasks/ID?wait=20&until=final'")
     say("")
     say(f"  Callbacks are signed with {options.webhook_secret}")
     say(f"  AWS is at {target.endpoint} (AWS_ENDPOINT_URL; key and secret: test)")

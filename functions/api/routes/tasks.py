@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Query
 from starlette.concurrency import run_in_threadpool
@@ -145,6 +145,10 @@ async def get_task(
             "A final task is answered at once.",
         ),
     ] = 0,
+    until: Annotated[
+        Literal["change", "final"],
+        Query(description="What to wait for: any change (the default), or the end of the task."),
+    ] = "change",
 ) -> Response:
     """Everything about a task. Poll it cheaply with `If-None-Match`, or let the answer wait with `?wait=`.
 
@@ -155,7 +159,7 @@ async def get_task(
     tags = entity_tags(",".join(request.headers.getlist("if-none-match")))
     known = await run_in_threadpool(read_outline, services, checked_id(task_id))
     if wait:
-        known = await _changed(request, known, tags, wait)
+        known = await _changed(request, known, tags, wait, final=until == "final")
     if matches(tags, known.etag):
         return not_modified(known)
     if any(part is not None and part.text is None for part in (known.task.payload, known.task.result)):
@@ -163,11 +167,14 @@ async def get_task(
     return answer(known, whole(services, known))
 
 
-async def _changed(request: Request, first: Outline, tags: frozenset[str], seconds: float) -> Outline:
-    """The task once it differs from what the caller knows, or is final, or the time is up; holds no thread."""
+async def _changed(request: Request, first: Outline, tags: frozenset[str], seconds: float, *, final: bool) -> Outline:
+    """The task once it differs from what the caller knows, or is final, or the time is up; holds no thread.
+
+    ``final``: a difference is not enough.
+    """
     clock = asyncio.get_running_loop().time
     known, end, pause = first, clock() + seconds, FIRST_PAUSE
-    while not _is_news(known, first, tags) and (left := end - clock()) > 0:
+    while not (known.status.final or (not final and _differs(known, first, tags))) and (left := end - clock()) > 0:
         try:
             await asyncio.sleep(min(pause, left))
         except asyncio.CancelledError:  # the server ends: an answer in time is better than a broken connection
@@ -180,5 +187,5 @@ async def _changed(request: Request, first: Outline, tags: frozenset[str], secon
     return known
 
 
-def _is_news(known: Outline, first: Outline, tags: frozenset[str]) -> bool:
-    return known.status.final or (not matches(tags, known.etag) if tags else known.status is not first.status)
+def _differs(known: Outline, first: Outline, tags: frozenset[str]) -> bool:
+    return not matches(tags, known.etag) if tags else known.status is not first.status

@@ -17,7 +17,7 @@ from api.views import TaskView
 from tasklane.adapters.memory import MemoryTaskStore
 from tasklane.errors import Unavailable
 from tasklane.task import Callback, Document, Status, Task
-from tests.support.builders import a_document, a_task, a_task_with_every_field
+from tests.support.builders import a_completed_task, a_document, a_task, a_task_with_every_field
 from tests.unit.api.conftest import Installation, an_installation, the_problem
 
 MEBIBYTE = 1024 * 1024
@@ -149,12 +149,14 @@ def a_watched_installation() -> Iterator[tuple[Installation, WatchedStore]]:
 
 
 @contextmanager
-def waiting(api: Installation, task: Task, **headers: str) -> Iterator[Future[httpx.Response]]:
+def waiting(api: Installation, task: Task, until: str = "change", **headers: str) -> Iterator[Future[httpx.Response]]:
     """A GET that waits for ``task``, in another thread."""
     store = api.store
     assert isinstance(store, WatchedStore)
     with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(api.client.get, f"/v1/tasks/{task.id}", params={"wait": "10"}, headers=headers)
+        yield pool.submit(
+            api.client.get, f"/v1/tasks/{task.id}", params={"wait": "10", "until": until}, headers=headers
+        )
 
 
 def change(store: MemoryTaskStore, task: Task) -> None:
@@ -170,6 +172,24 @@ def test_a_wait_ends_when_the_status_changes() -> None:
             change(store, task.evolve(status=Status.RUNNING, run=1))
 
             assert answer.result(5).json()["status"] == "running"
+
+
+def test_a_wait_until_the_end_outlasts_every_other_change() -> None:
+    with a_watched_installation() as (api, store):
+        task = a_task()
+        change(store, task)
+        with waiting(api, task, until="final") as answer:
+            store.wait_for_reads(2)
+            change(store, task.evolve(status=Status.RUNNING, run=1))
+            store.wait_for_reads(2)
+            assert not answer.done()
+            change(store, a_completed_task(id=task.id))
+
+            assert answer.result(5).json()["status"] == "completed"
+
+
+def test_what_a_wait_is_for_is_one_of_two_things(api: Installation) -> None:
+    the_problem(api.client.get(f"/v1/tasks/{api.submitted()}?wait=1&until=tomorrow"), 400, "invalid-parameter")
 
 
 def test_a_wait_with_an_etag_ends_when_anything_changes() -> None:
