@@ -44,9 +44,12 @@ def read(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     parser.add_argument("--functions", type=Path, default=ROOT / "functions", help="the folder that ships")
     parser.add_argument("--state", type=Path, default=ROOT / ".tasklane", help="what PERSIST=1 keeps")
     given = parser.parse_args(arguments)
+    port, engine_port = _port(environment, "PORT", 8000), _port(environment, "ENGINE_PORT", 4566)
+    if port == engine_port:
+        raise LocalRunError("PORT and ENGINE_PORT are the same: choose another one.")
     return Options(
-        port=_port(environment, "PORT", 8000),
-        engine_port=_port(environment, "ENGINE_PORT", 4566),
+        port=port,
+        engine_port=engine_port,
         debug=_flag(environment, "DEBUG"),
         state=given.state.resolve() if _flag(environment, "PERSIST") else None,
         webhook_secret=_secret(environment.get("WEBHOOK_SECRET") or LOCAL_SECRET),

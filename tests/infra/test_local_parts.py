@@ -55,6 +55,12 @@ def test_a_port_that_is_none_is_one_sentence(port: str) -> None:
         options.read([], {"PORT": port})
 
 
+@pytest.mark.parametrize("given", [{"PORT": "9000", "ENGINE_PORT": "9000"}, {"PORT": "4566"}, {"ENGINE_PORT": "8000"}])
+def test_two_ports_that_are_one_are_one_sentence(given: dict[str, str]) -> None:
+    with pytest.raises(LocalRunError, match=r"^PORT and ENGINE_PORT are the same: choose another one\.$"):
+        options.read([], given)
+
+
 @pytest.mark.parametrize("secret", ["plain", "whsec_", "whsec_AAAA", "whsec_not base64!", "whsec_ä"])
 def test_a_secret_that_cannot_sign_is_refused_and_not_repeated(secret: str) -> None:
     with pytest.raises(LocalRunError, match="WEBHOOK_SECRET cannot sign") as refused:
