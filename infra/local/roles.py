@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,10 +68,17 @@ def write_profile(target: Target, deployment: Deployment, folder: Path) -> dict[
 
 def _lend(iam: IAMClient, lender: str, borrower: str, *, lend: bool) -> None:
     if lend:
-        policy = iam.get_role_policy(RoleName=lender, PolicyName="least-privilege")["PolicyDocument"]
+        policy = {"Version": "2012-10-17", "Statement": _statements(iam, lender)}
         iam.put_role_policy(RoleName=borrower, PolicyName=WORKER_POLICY, PolicyDocument=json.dumps(policy))
     elif WORKER_POLICY in iam.list_role_policies(RoleName=borrower)["PolicyNames"]:
         iam.delete_role_policy(RoleName=borrower, PolicyName=WORKER_POLICY)
+
+
+def _statements(iam: IAMClient, role: str) -> list[Any]:
+    """All that a role may: the template's own policy, and what gaps.py adds for the engine's other names."""
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policies: list[Any] = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+    return [statement for policy in policies for statement in policy["Statement"]]
 
 
 def _name(role_arn: str) -> str:
