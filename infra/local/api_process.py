@@ -50,10 +50,26 @@ def main() -> None:
 
     parent.end_with_it()
     os.environ.update(json.loads(environment))
+    _write_logs()
     config = uvicorn.Config(create_app, factory=True, timeout_graceful_shutdown=GRACE_SECONDS)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the ready lines say what its own would
     with _polling() if POLL_LANES in os.environ else nullcontext():
         uvicorn.Server(config).run(sockets=[socket.socket(fileno=socket_fd)])
+
+
+def _write_logs() -> None:
+    """Log as the functions do: JSON lines, which the run prints; in DEBUG this process prints them itself."""
+    from api.correlation import CorrelationFilter  # noqa: PLC0415 - from the folder that was given, like the next
+    from tasklane.observability import CORE_LOGGERS, get_logger  # noqa: PLC0415
+
+    handler = get_logger().registered_handler
+    if POLL_LANES in os.environ:
+        from infra.local.terminal import Terminal, TerminalHandler  # noqa: PLC0415 - needed nowhere else here
+
+        handler = TerminalHandler(Terminal(), handler.formatter)
+        for name in CORE_LOGGERS:
+            logging.getLogger(name).handlers = [handler]
+    handler.addFilter(CorrelationFilter())
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from typing import Any
@@ -56,6 +57,26 @@ class Terminal:
         clock = time.strftime("%H:%M:%S", time.localtime(seconds))
         text = Text().append(f"{clock} ", "dim").append(f"{source:<9} ", COLOURS.get(source, ""))
         self._console.print(text.append_text(_body(record) if record else Text(line.rstrip())))
+
+
+class TerminalHandler(logging.Handler):
+    """Prints the log records of a process that has the terminal itself, where API and worker are one (DEBUG=1).
+
+    formatter: makes the JSON lines that a function writes.
+    """
+
+    def __init__(self, terminal: Terminal, formatter: logging.Formatter | None) -> None:
+        super().__init__()
+        self._terminal = terminal
+        self.setFormatter(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the record; what a request caused comes from the api, everything else from the worker."""
+        try:
+            source = "api" if hasattr(record, "correlation_id") else "worker"
+            self._terminal.log(source, self.format(record), record.created)
+        except Exception:  # noqa: BLE001 - logging's own rule: a line that cannot be written harms nobody
+            self.handleError(record)
 
 
 def _record(line: str) -> dict[str, Any]:
