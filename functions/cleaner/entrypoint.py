@@ -16,8 +16,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def clean(event: dict[str, Any], _context: Any, services: Services | None = None) -> dict[str, Any]:
     """Remove what the blob store keeps for the tasks that ``event`` says are gone."""
     records = event["Records"]
+    images = [record["dynamodb"]["OldImage"] for record in records]
     left = (services or function_services()).remove_documents(
-        [record["dynamodb"]["Keys"]["task_id"]["S"] for record in records]
+        [(image["task_id"]["S"], int(image["created_at"]["N"])) for image in images]
     )
     emit({"TasksCleaned": len(records) - len(left)})
     # A stream goes on from the first failure, so one is enough.

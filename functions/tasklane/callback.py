@@ -102,9 +102,10 @@ class DeliverCallbacks:
         timeout = max(1.0, min(TIMEOUT_SECONDS, remaining() - 2.0))
         with ThreadPoolExecutor(max_workers=len(claimed), thread_name_prefix="callback") as pool:
             ended = list(pool.map(lambda task: self._deliver(task, secrets, timeout), claimed))
+        # Somebody may have let the callback begin anew meanwhile: its first try has this one's number, but another id.
+        guards = ("status", "run", "callback", "lease_id")
         changes = [
-            Change(before=task, after=after, unchanged=("status", "run", "callback"))
-            for task, after in zip(claimed, ended, strict=True)
+            Change(before=task, after=after, unchanged=guards) for task, after in zip(claimed, ended, strict=True)
         ]
         written = save_patiently(self._store, changes)
         send_callbacks(self._callback_queue, written, self._clock.now())
@@ -138,7 +139,7 @@ class DeliverCallbacks:
         error: str | None = None
         try:
             body = json.dumps(self._body(task), ensure_ascii=False, separators=(",", ":")).encode()
-            headers = signed_headers(secrets, f"{task.id}-{task.run}", started_at // 1000, body)
+            headers = signed_headers(secrets, f"{task.id}-{task.created_at}-{task.run}", started_at // 1000, body)
             response = self._sender.post(callback.url, body, headers, timeout)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the others of the batch must be written down
             error = public_details(exc)["message"]

@@ -16,15 +16,15 @@ class RemoveDocuments:
     def __init__(self, *, blobs: BlobStore) -> None:
         self._blobs = blobs
 
-    def __call__(self, task_ids: Sequence[str]) -> frozenset[int]:
-        """Remove what is kept for these tasks; the positions of those for which it must be tried again.
+    def __call__(self, gone: Sequence[tuple[str, int]]) -> frozenset[int]:
+        """Remove what is kept for tasks, given by id and ``created_at``; the positions of those to be tried again.
 
         Repeating it does no harm.
         """
         left = set()
-        for position, task_id in enumerate(task_ids):
+        for position, (task_id, created_at) in enumerate(gone):
             try:
-                self._blobs.delete_all(blob_prefix(task_id))
+                self._blobs.delete_all(blob_prefix(task_id, created_at))
             except Unavailable as exc:
                 extra = {"action": "cleanup_failed", "task_id": task_id, "error": str(exc)}
                 logger.warning("A task's documents could not be removed.", extra=extra)

@@ -47,6 +47,7 @@ class TaskContext:
         self._downloader = downloader
         self._lock = threading.Lock()
         self._run = task.run
+        self._blob_prefix = document.blob_prefix(task.id, task.created_at)
         self._progress: Progress | None = task.progress
         self._state = task.state
         self._ended = False
@@ -80,7 +81,7 @@ class TaskContext:
         """The document for a state; a large one is put into the blob store. Raises as ``checkpoint``."""
         if state is None:
             return None
-        key = f"{document.blob_prefix(self.task_id)}state-{self._run}-{uuid.uuid4().hex[:8]}"
+        key = f"{self._blob_prefix}state-{self._run}-{uuid.uuid4().hex[:8]}"
         return document.pack(document.to_text(state), key, self._blobs)
 
     def raise_if_cancelled(self) -> None:
@@ -116,7 +117,7 @@ class TaskContext:
 
         Raises Unavailable.
         """
-        key = f"{document.blob_prefix(self.task_id)}files/{name}"
+        key = f"{self._blob_prefix}files/{name}"
         self.has_kept_files = True
         self._blobs.put(key, content, content_type)
         return key

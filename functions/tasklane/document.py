@@ -17,9 +17,13 @@ MAX_DOCUMENT: Final = 5 * 1024 * 1024
 """Bytes of JSON text of the largest payload or result (a Lambda's answer may have 6 MB)."""
 
 
-def blob_prefix(task_id: str) -> str:
-    """What the keys of everything kept for a task begin with."""
-    return f"{task_id}/"
+def blob_prefix(task_id: str, created_at: int) -> str:
+    """What the keys of everything kept for a task begin with.
+
+    An id that derives from an idempotency key may come again after its retention; what is kept for the new task must
+    not be removed with the old one, so the time of creation (Unix milliseconds) is part of it.
+    """
+    return f"{task_id}/{created_at}/"
 
 
 def to_text(value: Any) -> str:

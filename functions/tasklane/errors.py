@@ -24,6 +24,7 @@
     ├── RunLost                   this run no longer holds the task
     ├── TaskCancelled             the task was called off while it ran
     ├── AddressRefused            the outbound guard does not let a request go there
+    ├── SweepFailed               a sweep had to leave something undone that was due
     └── ConfigurationError        a setting is missing or makes no sense
 """
 
@@ -163,6 +164,10 @@ class TaskCancelled(TasklaneError):
 
 class AddressRefused(NonRetryable):
     """The outbound guard refuses the address (private, loopback, link-local, metadata service, …)."""
+
+
+class SweepFailed(TasklaneError):
+    """A sweep could not look after all that was due, for another reason than time; the rest has been swept."""
 
 
 class ConfigurationError(TasklaneError):

@@ -90,18 +90,27 @@ class Execute:
         """Run the tasks that ``messages`` announce; ``remaining`` tells the seconds this process still has.
 
         A task whose last worker was lost may have brought it down: it runs alone, when the outcomes of all others are
-        written and the rest not yet claimed, so that it cannot use up the attempts of its neighbours.
+        written and the rest not yet claimed, so that it cannot use up the attempts of its neighbours. One that needs
+        most of the time there is goes first, and the others are sent again: on a busy lane its turn would never come.
 
         Never raises for one task's sake. A refused claim is a doubled message and counts as handled.
         """
-        together = [i for i, message in enumerate(messages) if not message.lost]
-        report = self._run(messages, together, remaining)
-        for i in (i for i, message in enumerate(messages) if message.lost):
+        lost = [i for i, message in enumerate(messages) if message.lost]
+        long = next((i for i in lost if messages[i].timeout_seconds > remaining() / 2), None)
+        if long is not None:
+            others = [i for i in range(len(messages)) if i != long]
+            return self._send_again(messages, others) + self._run(messages, [long], remaining)
+        report = self._run(messages, [i for i in range(len(messages)) if i not in lost], remaining)
+        for i in lost:
             if report.outcomes and remaining() < messages[i].timeout_seconds + REPORT_RESERVE_SECONDS:
-                self._queue.send([messages[i]])  # it would be cut short here; another process has the time
+                report += self._send_again(messages, [i])  # it would be cut short here; another process has the time
             else:
                 report += self._run(messages, [i], remaining)
         return report
+
+    def _send_again(self, messages: Sequence[TaskMessage], positions: Sequence[int]) -> BatchReport:
+        answers = self._queue.send([messages[i] for i in positions]) if positions else []
+        return BatchReport(unhandled=frozenset(i for i, a in zip(positions, answers, strict=True) if a is not None))
 
     def _run(
         self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float]
@@ -163,7 +172,7 @@ class Execute:
         try:
             task_type = self._registry.find(task.type)
             future = self._start(task, task_type, context)
-        except TasklaneError as exc:
+        except (TasklaneError, RuntimeError) as exc:  # RuntimeError: no thread can be started any more
             task_type = TaskType(name=task.type)
             future = Future()
             future.set_exception(exc)

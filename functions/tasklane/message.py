@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
 from tasklane.errors import AttemptLost
-from tasklane.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, Status, Task
+from tasklane.task import DEFAULT_TENANT, HIGHEST_PRIORITY, LOWEST_PRIORITY, Status, Task
 
 MAX_DELAY_SECONDS: Final = 900
 """The longest delay a queue carries (SQS: DelaySeconds is at most 15 minutes)."""
@@ -85,6 +85,7 @@ class CallbackMessage:
 
     task_id: str
     number: int
+    tenant: str = DEFAULT_TENANT
     send_at: int | None = None
 
     @classmethod
@@ -92,7 +93,8 @@ class CallbackMessage:
         """The message that lets the next try of ``task``'s callback begin."""
         if task.callback is None:
             raise ValueError(f"task {task.id} has no callback")
-        return cls(task_id=task.id, number=task.callback.tries + 1, send_at=task.callback.next_at)
+        callback = task.callback
+        return cls(task_id=task.id, number=callback.tries + 1, tenant=task.tenant, send_at=callback.next_at)
 
     def delay_seconds(self, now: int) -> int:
         """Whole seconds from ``now`` until the try may begin, rounded up, at most what a queue carries."""

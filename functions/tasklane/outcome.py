@@ -59,7 +59,7 @@ class Outcomes:
 
     def _result(self, run: Run, value: Any) -> Document:
         text = run.task_type.dump_result(value).decode()
-        key = f"{document.blob_prefix(run.task.id)}result-{run.task.run}"
+        key = f"{document.blob_prefix(run.task.id, run.task.created_at)}result-{run.task.run}"
         try:
             # The handler has done its work: a bucket that is away for a moment must not make it do it again.
             return patiently(lambda: document.pack(text, key, self._blobs))
@@ -86,7 +86,11 @@ class Outcomes:
         if run.context.cancelled:
             logger.info("A running task was cancelled.", extra={"action": "task_cancelled", **_ids(task)})
             return transitions.cancelled(task, now, self._timing)
-        retry_at = next_attempt_at(task, run.task_type.retry, error, now, self._random)
+        try:
+            retry_at = next_attempt_at(task, run.task_type.retry, error, now, self._random)
+        except Exception:  # a policy, or an error, that cannot be asked must not cost the batch its outcomes
+            logger.exception("A retry policy could not be followed.", extra={"action": "policy_failed", **_ids(task)})
+            retry_at = None
         logger.warning("An attempt failed.", extra={"action": "attempt_failed", **_ids(task)}, exc_info=error)
         details = ErrorDetails(**public_details(error))
         return transitions.attempt_failed(task, details, now, self._timing, retry_at=retry_at)

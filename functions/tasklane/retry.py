@@ -1,10 +1,18 @@
 """Whether and when a failed attempt is followed by another: pure decisions, the random source is a value."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from tasklane.errors import AttemptFailed, InvalidPayload, InvalidResult, NonRetryable, TooManyContinuations
+from tasklane.errors import (
+    AttemptFailed,
+    ConfigurationError,
+    InvalidPayload,
+    InvalidResult,
+    NonRetryable,
+    TooManyContinuations,
+)
 from tasklane.task import Task
 
 MAX_PAUSE_SECONDS: Final = 366 * 86_400
@@ -37,6 +45,18 @@ class RetryPolicy:
     no_retry_on: tuple[type[BaseException], ...] = ()
     """These are not, though they may be in ``retry_on``."""
 
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError where it makes no sense: better when a handler is registered than when it fails."""
+        for name in ("retry_on", "no_retry_on"):
+            errors = getattr(self, name)
+            if not isinstance(errors, tuple) or not all(_is_error_type(error) for error in errors):
+                raise ConfigurationError(f"{name} of a RetryPolicy must be a tuple of exception classes")
+        numbers = (self.max_attempts - 1, self.base_seconds, self.cap_seconds, *self.pauses, self.max_age_seconds or 0)
+        if not all(0 <= number < math.inf for number in numbers):
+            raise ConfigurationError(
+                "the numbers of a RetryPolicy are not negative, and max_attempts is at least 1"
+            )
+
     @classmethod
     def fixed(cls, seconds: float, **others: Any) -> "RetryPolicy":
         """The same pause before every attempt."""
@@ -46,6 +66,10 @@ class RetryPolicy:
     def listed(cls, *seconds: float, **others: Any) -> "RetryPolicy":
         """A pause of its own before each attempt; as many attempts as that makes, unless ``max_attempts`` is given."""
         return cls(pauses=seconds, **({"max_attempts": len(seconds) + 1} | others))
+
+
+def _is_error_type(error: object) -> bool:
+    return isinstance(error, type) and issubclass(error, BaseException)
 
 
 def backoff_ms(policy: RetryPolicy, attempt: int, random: Random) -> int:

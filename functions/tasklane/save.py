@@ -11,7 +11,7 @@ from tasklane.task import Task
 
 logger = logging.getLogger(__name__)
 
-PAUSES: Final = (0.2, 1.0, 3.0)
+PAUSES: Final = (0.2, 1.0, 3.0, 8.0)
 """Seconds between tries to do what was refused."""
 
 _T = TypeVar("_T")

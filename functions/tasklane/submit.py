@@ -112,7 +112,8 @@ class Submit:
                 "The task would expire before it could start.",
                 [{"pointer": "/expires_at", "detail": "Must be later than now and than the task's start."}],
             )
-        kept = document.pack(payload, f"{document.blob_prefix(task_id)}payload-{_digest(payload)}", self._blobs)
+        blob_key = f"{document.blob_prefix(task_id, now)}payload-{_digest(payload)}"
+        kept = document.pack(payload, blob_key, self._blobs)
         task = Task(
             id=task_id,
             type=submission.type,

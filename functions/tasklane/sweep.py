@@ -34,11 +34,16 @@ RESERVE_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepReport:
-    """What a sweep did: how many tasks it looked at, changed, and sent; ``complete`` is False where time ran out."""
+    """What a sweep did: how many tasks it looked at, changed, and sent.
+
+    ``failed`` counts shards that did not answer and tasks that could not be judged; ``complete`` is False where
+    something was left for the next sweep.
+    """
 
     seen: int = 0
     changed: int = 0
     sent: int = 0
+    failed: int = 0
     complete: bool = True
 
     def __add__(self, other: "SweepReport") -> "SweepReport":
@@ -46,6 +51,7 @@ class SweepReport:
             seen=self.seen + other.seen,
             changed=self.changed + other.changed,
             sent=self.sent + other.sent,
+            failed=self.failed + other.failed,
             complete=self.complete and other.complete,
         )
 
@@ -75,10 +81,12 @@ class Sweep:
     def __call__(self, remaining: Callable[[], float]) -> SweepReport:
         """Sweep every shard, several at a time, until nothing is due or ``remaining`` seconds come to an end.
 
-        A shard that does not answer is left to the next sweep.
+        A shard that does not answer is left to the next sweep; so is what there was no time for, and since the order of
+        the shards is drawn anew each time, a long backlog in some does not keep the others from their turn.
         """
+        shards = random.sample(list(self._store.shards), k=len(self._store.shards))
         with ThreadPoolExecutor(max_workers=4, thread_name_prefix="sweep") as pool:
-            reports = pool.map(lambda shard: self._sweep_shard(shard, remaining), self._store.shards)
+            reports = pool.map(lambda shard: self._sweep_shard(shard, remaining), shards)
             return sum(reports, SweepReport())
 
     def _sweep_shard(self, shard: str, remaining: Callable[[], float]) -> SweepReport:
@@ -92,7 +100,7 @@ class Sweep:
                 logger.warning(
                     "A shard could not be swept.", extra={"action": "sweep_failed", "shard": shard, "error": str(exc)}
                 )
-                return replace(total, complete=False)
+                return replace(total, failed=total.failed + 1, complete=False)
             report = self._look_after(list(tasks.values()), now)
             total += report
             if len(ids) < page or page >= MAX_PAGE:
@@ -103,12 +111,21 @@ class Sweep:
         return replace(total, complete=False)
 
     def _look_after(self, tasks: Sequence[Task], now: int) -> SweepReport:
-        changes = [change for task in tasks if (change := self.next_step(task, now))]
+        steps = [self._judged(task, now) for task in tasks]
+        changes = [step for step in steps if isinstance(step, Change)]
         answers = self._store.save(changes) if changes else []
         written = [c.after for c, answer in zip(changes, answers, strict=True) if answer is True]
         workable = [task for task in written if self._has_handler(task)]
         sent = send_to_lanes(self._queue, workable, now) + send_callbacks(self._callback_queue, written, now)
-        return SweepReport(seen=len(tasks), changed=len(written), sent=sent)
+        failed = sum(isinstance(step, Exception) for step in steps)
+        return SweepReport(seen=len(tasks), changed=len(written), sent=sent, failed=failed)
+
+    def _judged(self, task: Task, now: int) -> Change | Exception | None:
+        try:
+            return self.next_step(task, now)
+        except Exception as exc:  # one task that cannot be judged must not keep all others from being looked after
+            logger.exception("A due task could not be judged.", extra={"action": "judge_failed", "task_id": task.id})
+            return exc
 
     def next_step(self, task: Task, now: int) -> Change | None:
         """The change that a due task needs now; None where it needs none: another sweeper was first."""

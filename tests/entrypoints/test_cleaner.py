@@ -11,6 +11,9 @@ from tests.support.installation import Installation
 Printed = Callable[[], list[dict[str, Any]]]
 
 
+CREATED_AT = 1_750_000_000_000
+
+
 def removals(*task_ids: str) -> dict[str, Any]:
     """As DynamoDB streams tell it (https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html)."""
     return {
@@ -19,7 +22,11 @@ def removals(*task_ids: str) -> dict[str, Any]:
                 "eventID": str(position),
                 "eventName": "REMOVE",
                 "eventSource": "aws:dynamodb",
-                "dynamodb": {"Keys": {"task_id": {"S": task_id}}, "SequenceNumber": f"seq-{position}"},
+                "dynamodb": {
+                    "Keys": {"task_id": {"S": task_id}},
+                    "OldImage": {"task_id": {"S": task_id}, "created_at": {"N": str(CREATED_AT)}},
+                    "SequenceNumber": f"seq-{position}",
+                },
                 "userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"},
             }
             for position, task_id in enumerate(task_ids)
@@ -28,13 +35,14 @@ def removals(*task_ids: str) -> dict[str, Any]:
 
 
 def test_the_documents_of_removed_tasks_are_removed(home: Installation, printed: Printed) -> None:
-    for key in ("gone/payload-1", "gone/files/content", "stays/payload-1"):
+    again = f"gone/{CREATED_AT + 1}/payload-2"  # its idempotency key was used again: a new task has the same id
+    for key in (f"gone/{CREATED_AT}/payload-1", f"gone/{CREATED_AT}/files/content", again, "stays/1/payload-1"):
         home.blobs.put(key, b"x")
 
     answer = clean(removals("gone", "had-none"), LambdaContext(), home.services)
 
     assert answer == {"batchItemFailures": []}
-    assert list(home.blobs._blobs) == ["stays/payload-1"]
+    assert list(home.blobs._blobs) == [again, "stays/1/payload-1"]
     assert metrics(printed()) == {"TasksCleaned": 2}
 
 

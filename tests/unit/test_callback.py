@@ -93,7 +93,7 @@ def test_a_completed_task_is_told_with_its_result_and_a_signature(receiving: Cal
     assert (report.delivered, report.failed, report.unhandled) == (1, 0, frozenset())
     ((url, body, headers),) = home.http.posted
     assert url == URL
-    assert headers["webhook-id"] == f"{task.id}-1"
+    assert headers["webhook-id"] == f"{task.id}-{task.created_at}-1"
     signed_now = {**headers, "webhook-timestamp": str(NOW // 1000)}
     assert signed_now == headers
     told = json.loads(body)
@@ -374,3 +374,25 @@ def test_a_callback_gets_no_more_time_than_its_process_has(registry: Registry) -
         home.deliver(seconds=seconds)
 
     assert asked == [15.0, 8.0, 1.0]
+
+
+def test_the_answer_to_a_try_that_was_made_void_meanwhile_decides_nothing(
+    receiving: Callable[..., Installation],
+) -> None:
+    """Sent again by hand while a try is in flight: the new first try has its number, but is another."""
+    home = receiving(OK)
+    task = ended(home)
+    answers = iter([status(410), OK])
+
+    def answer(url: str) -> HttpResponse:
+        mine = next(answers)
+        if mine.status_code == 410:
+            home.services.manage.redeliver(task.id)
+            home.deliver()
+        return mine
+
+    home.http._answer = answer
+    home.deliver()
+
+    assert callback(home, task).state is CallbackState.DELIVERED
+    assert [one.status_code for one in callback(home, task).history] == [200]

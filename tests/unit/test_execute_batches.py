@@ -275,14 +275,35 @@ def test_a_task_whose_last_worker_was_lost_runs_alone(home: Installation, regist
     assert len(report.outcomes) == 3
 
 
+def a_lost_one(home: Installation, timeout_seconds: int) -> Task:
+    attempt = an_attempt(error=an_error("", AttemptLost.__name__))
+    (task,) = kept(home, 1, run=1, attempts=(attempt,), timeout_seconds=timeout_seconds)
+    return task
+
+
 def test_a_task_that_must_run_alone_and_has_no_time_left_is_sent_on(home: Installation) -> None:
     (neighbour,) = kept(home, 1)
-    (lost,) = kept(home, 1, run=1, attempts=(an_attempt(error=an_error("", AttemptLost.__name__)),))
+    lost = a_lost_one(home, timeout_seconds=40)
+    left = iter([100.0, 100.0])  # the neighbour takes the rest
 
-    execute(home, [a_message(lost), a_message(neighbour)], seconds=30)
+    home.services.execute([a_message(lost), a_message(neighbour)], lambda: next(left, 10.0))
 
+    assert home.task(neighbour).status is Status.COMPLETED
     assert home.task(lost) == lost
     assert [message.task_id for message in home.lanes.sent] == [lost.id]
+
+
+def test_a_task_that_must_run_alone_and_needs_most_of_the_time_goes_first(home: Installation) -> None:
+    """On a busy lane every batch has neighbours: its turn would never come if it waited for them."""
+    (neighbour,) = kept(home, 1)
+    lost = a_lost_one(home, timeout_seconds=900)
+
+    report = home.services.execute([a_message(neighbour), a_message(lost)], lambda: 899.0)
+
+    assert home.task(lost).status is Status.COMPLETED
+    assert home.task(neighbour) == neighbour
+    assert [message.task_id for message in home.lanes.sent] == [neighbour.id]
+    assert report.unhandled == frozenset()
 
 
 # -- outcomes that are refused -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from tasklane.errors import (
     AddressRefused,
     AttemptLost,
     AttemptTimedOut,
+    ConfigurationError,
     InvalidPayload,
     InvalidResult,
     NonRetryable,
@@ -145,3 +146,23 @@ class Moody(Exception):
 
 def test_an_error_that_cannot_be_asked_for_its_pause_gets_the_usual_one() -> None:
     assert decide(a_running_task(), RetryPolicy.fixed(7), Moody()) == 7
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"retry_on": [ValueError]},
+        {"retry_on": ValueError},
+        {"no_retry_on": (ValueError(),)},
+        {"no_retry_on": ("ValueError",)},
+        {"max_attempts": 0},
+        {"base_seconds": -1},
+        {"cap_seconds": float("nan")},
+        {"pauses": (1, float("inf"))},
+        {"max_age_seconds": -1},
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused_when_it_is_made(wrong: dict[str, Any]) -> None:
+    """Not when the first attempt fails: that would be in the middle of a batch."""
+    with pytest.raises(ConfigurationError):
+        RetryPolicy(**wrong)

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from tasklane.adapters.memory import ManualClock
 from tasklane.message import CallbackMessage, TaskMessage
+from tasklane.ports import Change
 from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
 from tasklane.sweep import CLOCK_TOLERANCE_MS, Sweep, SweepReport
@@ -362,3 +363,22 @@ def test_of_two_sweepers_at_once_one_sends(home: Installation, build: Callable[[
     assert sum(report.sent for report in reports) == 1
     assert sum(report.changed for report in reports) == 1
     assert sum(home.queues.depth(queue) for queue in range(6)) == 1
+
+
+def test_a_task_that_cannot_be_judged_keeps_no_other_from_being_looked_after(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = kept(home, a_task(due_at=NOW)), [kept(home, a_task(due_at=NOW)) for _ in range(40)]
+    real = Sweep.next_step
+
+    def next_step(sweep: Sweep, task: Task, now: int) -> Change | None:
+        if task.id == broken.id:
+            raise TypeError("isinstance() arg 2 must be a type")
+        return real(sweep, task, now)
+
+    monkeypatch.setattr(Sweep, "next_step", next_step)
+
+    report = home.sweep()
+
+    assert (report.changed, report.failed > 0) == (40, True)
+    assert {home.task(task).sends for task in sound} == {1}

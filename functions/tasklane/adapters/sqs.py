@@ -1,4 +1,8 @@
-"""Lanes and the callback queue on SQS standard queues."""
+"""Lanes and the callback queue on SQS standard queues.
+
+MessageGroupId is the tenant: it makes a standard queue a fair one
+(https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -19,11 +23,7 @@ CALLBACKS: Final = 0
 
 
 class SqsTaskQueue:
-    """Sends down the lanes; ``urls`` are the lanes' queues by priority.
-
-    MessageGroupId is the tenant: it makes a standard queue a fair one
-    (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
-    """
+    """Sends down the lanes; ``urls`` are the lanes' queues by priority."""
 
     def __init__(self, client: "SQSClient", urls: Mapping[int, str], clock: Clock) -> None:
         self._client = client
@@ -36,7 +36,7 @@ class SqsTaskQueue:
         now = self._clock.now()
         for priority, url in self._urls.items():
             positions = [i for i, message in enumerate(messages) if message.priority == priority]
-            entries = [_entry(messages[i], now) | {"MessageGroupId": messages[i].tenant} for i in positions]
+            entries = [_entry(messages[i], now) for i in positions]
             answers |= dict(zip(positions, _send(self._client, url, entries), strict=True))
         return [answers[i] for i in range(len(messages))]
 
@@ -107,7 +107,7 @@ class SqsMessageSource:
 
 
 def _entry(message: TaskMessage | CallbackMessage, now: int) -> dict[str, Any]:
-    entry: dict[str, Any] = {"MessageBody": message.to_json()}
+    entry: dict[str, Any] = {"MessageBody": message.to_json(), "MessageGroupId": message.tenant}
     delay = message.delay_seconds(now)
     return entry | {"DelaySeconds": delay} if delay else entry
 
