@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from types import ModuleType
@@ -12,13 +13,25 @@ from types import ModuleType
 import pytest
 
 from tasklane import registry
+from tasklane.signature import signed_headers
 from tests.docs.conftest import ROOT, LocalRun
 from tests.docs.snippets import Snippet, matches, snippets
+from tests.support.builders import OLDER_SECRET, SECRET
+from tests.support.installation import an_installation
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "infra" / "README.md"]
 ALL = [snippet for page in PAGES if page.exists() for snippet in snippets(page)]
 PICTURES = ("mermaid", "text")
-KINDS = ("console", "console run", "console aws", "python", "json problem", *PICTURES)
+KINDS = (
+    "console",
+    "console run",
+    "console aws",
+    "python",
+    "python receiver",
+    "json problem",
+    "json callback",
+    *PICTURES,
+)
 
 
 def of_kind(kind: str) -> list[Snippet]:
@@ -109,6 +122,38 @@ def test_a_handler_that_is_shown_is_a_handler(
     for task_type in fresh_registry.types.values():
         assert task_type.description
         assert task_type.payload_adapter.json_schema()
+
+
+@pytest.mark.parametrize("snippet", of_kind("python receiver"), ids=by_name)
+def test_a_receiver_that_is_shown_takes_what_is_signed_and_nothing_else(
+    snippet: Snippet, module_of: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
+    exec(compile(snippet.body, str(snippet.path), "exec"), module_of.__dict__)
+    body = json.dumps({"type": "task.completed", "data": {"result": "naïve"}}, ensure_ascii=False).encode()
+    now = int(time.time())
+    headers = signed_headers([OLDER_SECRET, SECRET], "one", now, body)
+
+    assert module_of.receive(headers, body) == 204
+    assert module_of.receive(headers, body) == 204, "again, because the answer got lost"
+    assert module_of.done == {"one": "task.completed: naïve"}
+
+    assert module_of.receive(headers, body + b" ") == 401
+    assert module_of.receive(signed_headers([OLDER_SECRET], "two", now, body), body) == 401
+    assert module_of.receive(signed_headers([SECRET], "three", now - 600, body), body) == 401
+    assert list(module_of.done) == ["one"]
+
+
+@pytest.mark.parametrize("snippet", of_kind("json callback"), ids=by_name)
+def test_a_callback_is_posted_as_it_is_shown(snippet: Snippet) -> None:
+    installation = an_installation(registry=registry.load_handlers())
+    installation.submit("echo", {"hello": "world"}, callback_url="https://hooks.example.com/", labels={"order": "4711"})
+    installation.work()
+    installation.deliver()
+    installation.close()
+
+    [(_, body, _)] = installation.http.posted
+    assert matches(snippet.body, body.decode()), body
 
 
 def test_the_first_screen_has_a_sentence_a_command_and_an_answer() -> None:
