@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import signal
 import zipfile
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from rich.console import Console
 
 from infra.local import lifeline, options, package, target
 from infra.local.errors import LocalRunError
 from infra.local.logs import Follower
-from infra.local.terminal import Terminal
+from infra.local.terminal import Terminal, TerminalHandler
 from tests.e2e.local_run import wait_for
 
 if TYPE_CHECKING:
@@ -170,6 +172,18 @@ def test_a_path_in_a_stack_trace_can_be_opened() -> None:
 
 def test_each_function_has_its_colour() -> None:
     assert "\x1b[32mworker" in printed("plain", colours=True)
+
+
+@pytest.mark.parametrize(("extra", "source"), [({"correlation_id": "c"}, "api"), ({"task_id": "t"}, "worker")])
+def test_a_process_with_the_terminal_prints_its_records_as_functions_do(extra: dict[str, str], source: str) -> None:
+    screen = io.StringIO()
+    terminal = Terminal(Console(file=screen, soft_wrap=True, highlight=False, color_system=None))
+    handler = TerminalHandler(terminal, LambdaPowertoolsFormatter())
+
+    handler.handle(logging.makeLogRecord({"msg": "A task was %s.", "args": ("done",), "levelname": "INFO", **extra}))
+
+    [(name, value)] = extra.items()
+    assert screen.getvalue().endswith(f" {source:<9} A task was done. {name}={value}\n")
 
 
 # ----------------------------------------------------------------------------------------------------------------------
