@@ -53,9 +53,7 @@ class RetryPolicy:
                 raise ConfigurationError(f"{name} of a RetryPolicy must be a tuple of exception classes")
         numbers = (self.max_attempts - 1, self.base_seconds, self.cap_seconds, *self.pauses, self.max_age_seconds or 0)
         if not all(0 <= number < math.inf for number in numbers):
-            raise ConfigurationError(
-                "the numbers of a RetryPolicy are not negative, and max_attempts is at least 1"
-            )
+            raise ConfigurationError("the numbers of a RetryPolicy are not negative, and max_attempts is at least 1")
 
     @classmethod
     def fixed(cls, seconds: float, **others: Any) -> "RetryPolicy":
