@@ -1,0 +1,352 @@
+"""The stateful test's machine: what may happen to an installation, and in any order, while a model watches."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tasklane.errors import IdempotencyConflict, InvalidRequest, NotNow, TaskNotFound, Unavailable
+from tasklane.ids import derived_task_id
+from tasklane.ports import Delivery
+from tasklane.submit import Submission
+from tasklane.task import REOPENINGS, CallbackState, Status, Task
+from tests.faults.stateful_held import Order
+from tests.faults.stateful_ports import Kind, Trouble
+from tests.faults.stateful_world import CALLBACKS, PAD, PROCESSES, STEPS, Process, World
+
+MOST_TASKS: Final = 8
+ROUNDS: Final = 300
+DAY: Final = 86_400
+PORTS: Final = ("put", "get", "claim", "save", "renew", "due", "lanes", "callbacks", "blob", "post")
+
+numbers = st.integers(0, 23)
+orders = st.lists(numbers, min_size=1, max_size=6)
+delays = st.sampled_from([0, 1, 30, 890, 900, 901, 3600, 40 * DAY, 300 * DAY])
+priorities = st.none() | st.integers(1, 5)
+troubles = st.none() | st.builds(
+    Trouble,
+    port=st.sampled_from(PORTS),
+    kind=st.sampled_from(Kind),
+    whom=st.integers(1, 7),
+    times=st.integers(1, 5),
+)
+held = st.sampled_from([False, False, True])
+answers = st.sampled_from([200, 200, 204, 500, 429, 410, 302, 0, 1])
+orders_to_held = st.lists(st.sampled_from([*Order, Order.GO, Order.GO]), max_size=4)
+actions = st.sampled_from(["cancel", "retry", "redeliver", "reschedule"])
+changes = st.fixed_dictionaries({"delay": delays, "priority": priorities})
+wishes = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["plain", "plain", "async", "external"]),
+        "steps": st.lists(st.sampled_from(STEPS), max_size=4),
+        "large": st.booleans(),
+        "delay_seconds": st.sampled_from([None, 0, 1]) | delays,
+        "expires_in": st.sampled_from([None, None, None, 1, 20, 600, 60 * DAY]),
+        "callback": st.sampled_from([None, 200, 200, 500, 410]),
+        "max_attempts": st.none() | st.integers(1, 4),
+        "timeout_seconds": st.sampled_from([20, 60, 300, 900]),
+        "priority": priorities,
+        "retry": st.none() | st.sampled_from([{"pauses": [0]}, {"pauses": [1, 1000]}, {"max_age_seconds": 3000}]),
+        "key": st.none() | st.sampled_from(["a", "b"]),
+        "differs": st.booleans(),
+    }
+)
+
+
+class Tasklane(RuleBasedStateMachine):
+    """What may happen to an installation, while the model watches."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.model = self.world.model
+        self.asked: dict[str, Submission] = {}
+
+    @property
+    def tasks(self) -> list[Task]:
+        return list(self.model.tasks.values())
+
+    # -- callers -------------------------------------------------------------------------------------------------------
+
+    @initialize(several=st.lists(wishes, min_size=1, max_size=4))
+    def submit_some(self, several: list[dict[str, Any]]) -> None:
+        for wish in several:
+            self.submit(0, wish, None, held=False)
+
+    @precondition(lambda self: len(self.tasks) < MOST_TASKS)
+    @rule(who=numbers, wish=wishes, trouble=troubles, held=held)
+    def submit(self, who: int, wish: dict[str, Any], trouble: Trouble | None, *, held: bool) -> None:
+        submission = self._submission(dict(wish), self.world.clocks[who % PROCESSES].now())
+        self._do(who, partial(self._submit, submission), trouble, held=held)
+
+    @precondition(lambda self: self.tasks)
+    @rule(who=numbers, which=numbers, action=actions, wish=changes, trouble=troubles, held=held)
+    def by_hand(
+        self, who: int, which: int, action: str, wish: dict[str, Any], trouble: Trouble | None, *, held: bool
+    ) -> None:
+        # Mostly what matters: what is allowed, and of that what is being worked on just now.
+        allowed = [task for task in self.tasks if is_allowed(task, action)]
+        running = [task for task in allowed if task.status is Status.RUNNING]
+        tasks = (running if which % 2 else allowed) or allowed or self.tasks
+        tasks = tasks if which < 20 else self.tasks
+        now = self.world.clocks[who % PROCESSES].now()
+        more = {"run_at": now + wish["delay"] * 1000, "priority": wish["priority"]} if action == "reschedule" else {}
+        self._do(
+            who, partial(self._change, tasks[which % len(tasks)], action, more, alone=not held), trouble, held=held
+        )
+
+    # -- the installation ----------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self._lanes())
+    @rule(who=numbers, lane=numbers, order=orders, again=st.booleans(), trouble=troubles, held=held)
+    def work(self, who: int, lane: int, order: list[int], trouble: Trouble | None, *, again: bool, held: bool) -> None:
+        lane = self._lanes()[lane % len(self._lanes())]
+        batch = self.world.take(lane, order[:1] if held else order)
+        self._do(who, lambda process: self.world.receive(process, lane, batch, again=again), trouble, held=held)
+
+    @precondition(lambda self: self.tasks)
+    @rule(
+        who=numbers,
+        what=st.sampled_from(["a run", "a sweep", "a callback"]),
+        answer=answers,
+        steps=st.integers(0, 2),
+        meanwhile=st.lists(actions | st.just("work"), max_size=3),
+        then=orders_to_held,
+    )
+    def overtake(self, who: int, what: str, answer: int, steps: int, meanwhile: list[str], then: list[Order]) -> None:
+        """While a process is in the midst of a task, others are at the same one."""
+        lanes = {"a run": (1, 2, 3, 4, 5), "a callback": (CALLBACKS,)}.get(what, ())
+        task_id = self._wait_for_one(lanes)
+        if task_id is None:
+            return
+
+        def call(process: Process) -> None:
+            process.receiver.answers = [answer]
+            if lanes:
+                (lane, *_) = self.world.arrived(*lanes)
+                self.world.receive(process, lane, self.world.take(lane, [0]))
+            else:
+                process.sweep(lambda: 60.0)
+
+        held = self.world.hold(who, call)
+        for _ in range(steps):
+            self.world.go_on(held, Order.GO)
+        for one in meanwhile:
+            if one == "work":
+                self._wait(31)
+                self._work_through(who + 1)
+            else:
+                self.world.run(who + 2, partial(self._change, self.model.tasks[task_id], one, {}, alone=True))
+        for order in then:
+            self.world.go_on(held, order)
+
+    @precondition(lambda self: self.world.arrived(CALLBACKS))
+    @rule(
+        who=numbers,
+        order=orders,
+        answers=st.lists(answers, min_size=1, max_size=3),
+        again=st.booleans(),
+        trouble=troubles,
+        held=held,
+    )
+    def call_back(
+        self, who: int, order: list[int], answers: list[int], trouble: Trouble | None, *, again: bool, held: bool
+    ) -> None:
+        batch = self.world.take(CALLBACKS, order[:1] if held else order)
+
+        def call(process: Process) -> None:
+            process.receiver.answers = answers
+            self.world.receive(process, CALLBACKS, batch, again=again)
+
+        self._do(who, call, trouble, held=held)
+
+    @precondition(lambda self: self.tasks)
+    @rule(who=numbers, trouble=troubles, held=held)
+    def sweep(self, who: int, trouble: Trouble | None, *, held: bool) -> None:
+        self._do(who, lambda process: process.sweep(lambda: 60.0), trouble, held=held)
+
+    @precondition(lambda self: self.world.held)
+    @rule(which=numbers, told=orders_to_held, trouble=troubles)
+    def go_on(self, which: int, told: list[Order], trouble: Trouble | None) -> None:
+        held = self.world.held[which % len(self.world.held)]
+        with self.world.faults.of(trouble):
+            for order in told:
+                self.world.go_on(held, order)
+
+    @precondition(lambda self: self.world.arrived(*range(6)))
+    @rule(lane=numbers, order=orders)
+    def lose_messages(self, lane: int, order: list[int]) -> None:
+        lanes = self.world.arrived(*range(6))
+        lane = lanes[lane % len(lanes)]
+        self.world.queues.acknowledge(lane, [one.handle for one in self.world.take(lane, order)])
+
+    @rule(who=numbers, rounds=st.integers(1, 5))
+    def work_on(self, who: int, rounds: int) -> None:
+        """Nothing goes wrong for a while."""
+        for number in range(rounds):
+            self._wait(number)
+            self._work_through(who + number)
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([-20, -1, 1, 10, 45, 100, 400, 1000, 4000, DAY, 3 * DAY, 45 * DAY]))
+    def pass_time(self, seconds: int) -> None:
+        self.world.pass_time(seconds)
+
+    @rule(late=st.integers(0, 60))
+    def wait_for_something(self, late: int) -> None:
+        self._wait(late)
+
+    @rule(who=numbers, seconds=st.integers(-30, 30))
+    def set_a_clock(self, who: int, seconds: int) -> None:
+        self.world.clocks[who % PROCESSES].skew_seconds = seconds
+
+    # -- what must hold ------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        assert not self.model.wrong, "\n".join(self.model.wrong)
+
+    def teardown(self) -> None:
+        """Without faults, and with time, everything comes to its end."""
+        try:
+            if sys.exc_info()[0] is None:
+                self._settle()
+                self._check_the_end()
+        finally:
+            self.world.close()
+
+    def _settle(self) -> None:
+        for number, held in enumerate(list(self.world.held)):
+            while not held.ended:
+                self.world.go_on(held, Order.DIE if number % 2 else Order.GO)
+        for number in range(ROUNDS):
+            self._work_through(number)
+            self.nothing_is_wrong()
+            if self._is_over():
+                return
+            self._wait(31)
+
+    def _work_through(self, who: int) -> None:
+        self.world.run(who, lambda process: process.sweep(lambda: 60.0))
+        for lane in self.world.arrived(*range(6)):
+            self.world.run(who + lane, partial(self._receive, lane, self.world.take(lane, range(10))))
+
+    def _is_over(self) -> bool:
+        pending = any(task.callback and task.callback.state is CallbackState.PENDING for task in self.tasks)
+        return not pending and all(task.status.final or task.type == "external" for task in self.tasks)
+
+    def _check_the_end(self) -> None:
+        stuck = [task for task in self.tasks if task.due_at is not None and task.type != "external"]
+        assert not stuck, f"after {ROUNDS} rounds: {stuck}"
+        assert self.model.accepted <= self.model.tasks.keys()
+        given_up = {
+            task.id for task in self.tasks if task.callback and task.callback.state is CallbackState.UNDELIVERED
+        }
+        listed: set[str] = set()
+        self.world.pass_time(120)  # for the one who looks, what another's clock has noted may still be to come
+        self.world.run(0, lambda process: listed.update(t.id for t in process.listing.undelivered(100).tasks))
+        assert listed == given_up, f"{given_up} are undelivered, {listed} are listed"
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+
+    def _do(
+        self,
+        who: int,
+        call: Callable[[Process], object],
+        trouble: Trouble | None,
+        *,
+        held: bool = False,
+    ) -> None:
+        with self.world.faults.of(trouble):
+            if held:
+                self.world.hold(who, call)
+            else:
+                self.world.run(who, call)
+
+    def _submission(self, wish: dict[str, Any], now: int) -> Submission:
+        steps, large, differs = wish.pop("steps"), wish.pop("large"), wish.pop("differs")
+        key, callback, expires_in = wish.pop("key"), wish.pop("callback"), wish.pop("expires_in")
+        start = now + (wish["delay_seconds"] or 0) * 1000
+        new = Submission(
+            **wish,
+            payload={"steps": steps, "pad": PAD if large else ""},
+            expires_at=None if expires_in is None else start + expires_in * 1000,
+            callback_url=None if callback is None else f"https://hooks.example.com/{callback}",
+            idempotency_key=key,
+            request_hash=None if key is None else "this",
+        )
+        if key is None:
+            return new
+        first = self.asked.setdefault(key, new)
+        return replace(first, request_hash="other") if differs else first
+
+    def _submit(self, wish: Submission, process: Process) -> None:
+        try:
+            task = process.submit(wish).task
+        except IdempotencyConflict:
+            earlier = self.model.tasks[derived_task_id(wish.caller, wish.idempotency_key or "")]
+            self.model.must(earlier.request_hash != wish.request_hash, f"{wish} does not conflict with {earlier}")
+        except (Unavailable, InvalidRequest):
+            pass
+        else:
+            kept = self.model.tasks.get(task.id)
+            self.model.must(kept and kept.request_hash == wish.request_hash, f"{wish} was answered with {task}")
+            self.model.accepted.add(task.id)
+
+    def _change(self, before: Task, action: str, wish: Mapping[str, Any], process: Process, *, alone: bool) -> None:
+        allowed = not alone or is_allowed(before, action)
+        try:
+            after = getattr(process.manage, action)(before.id, **wish)
+        except NotNow:
+            self.model.must(not alone or not allowed, f"{action} was refused to {before}")
+        except (Unavailable, TaskNotFound, InvalidRequest):
+            pass
+        else:
+            self.model.must(allowed, f"{action} was allowed to {before}")
+            self.model.must(not alone or self.model.tasks[after.id] == after, f"{action} did not make {after}")
+
+    def _lanes(self) -> list[int]:
+        return self.world.arrived(1, 2, 3, 4, 5)
+
+    def _receive(self, lane: int, batch: Sequence[Delivery], process: Process) -> None:
+        process.receiver.answers = ()
+        self.world.receive(process, lane, batch)
+
+    def _wait_for_one(self, lanes: Sequence[int]) -> str | None:
+        """Wait for the next message of these lanes, or the next task to fall due; the id of its task."""
+        if lanes:
+            arrival = self.world.next_arrival(*lanes)
+            if arrival is None:
+                return None
+            self._wait_until(arrival)
+            return self.world.first(self.world.arrived(*lanes)[0])
+        due = [(task.due_at, task.id) for task in self.tasks if task.due_at is not None]
+        if not due:
+            return None
+        self._wait_until(min(due)[0] + 40_000)
+        return min(due)[1]
+
+    def _wait(self, late: int) -> None:
+        """Let time pass until something is to happen by itself, and some seconds more."""
+        if (event := self.world.next_event()) is not None:
+            self._wait_until(event + late * 1000)
+
+    def _wait_until(self, moment: int) -> None:
+        self.world.pass_time(max(0, moment - self.world.clock.now()) / 1000)
+
+
+def is_allowed(task: Task, action: str) -> bool:
+    match action:
+        case "cancel":
+            return not task.status.final
+        case "retry":
+            return task.status in REOPENINGS
+        case "reschedule":
+            return task.status.waiting
+        case _:
+            return task.status.final and task.callback is not None

@@ -1,0 +1,74 @@
+"""Random operations, random faults, clocks that differ and jump: whatever comes, the promises hold against a model."""
+
+import logging
+import random
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tasklane.adapters.dynamodb import DynamoDbTaskStore
+from tasklane.adapters.items import shard_of
+from tasklane.adapters.memory import MemoryBlobStore, MemoryTaskStore
+from tasklane.adapters.s3 import S3BlobStore
+from tasklane.errors import Unavailable
+from tasklane.task import Task
+from tests.faults.stateful_machine import Tasklane
+from tests.faults.stateful_world import World
+from tests.support.engine import Aws
+
+
+class ShardsInUse(DynamoDbTaskStore):
+    """Leaves out the shards without a task: each is a query in every sweep that finds nothing."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.shards = []
+
+    def put(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
+        self.shards = sorted({*self.shards, *(shard_of(task.id) for task in tasks)})
+        return super().put(tasks)
+
+
+@pytest.fixture(autouse=True)
+def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No waiting between two tries to save, no log, and ids that are the same whenever an example is repeated."""
+    monkeypatch.setattr("tasklane.save.PAUSES", (0, 0, 0))
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def drive(make_world: Callable[[], World], monkeypatch: pytest.MonkeyPatch, *, examples: int, steps: int) -> None:
+    class Machine(Tasklane):
+        def __init__(self) -> None:
+            monkeypatch.setattr("tasklane.ids.os", SimpleNamespace(urandom=random.Random(0).randbytes))
+            super().__init__(make_world())
+
+    chosen = settings(max_examples=examples, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(Machine, settings=chosen)
+
+
+@pytest.mark.slow
+def test_the_promises_hold_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    drive(
+        lambda: World(MemoryTaskStore(), MemoryBlobStore()),
+        monkeypatch,
+        examples=200,
+        steps=40,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+def test_the_promises_hold_on_the_engine(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = S3BlobStore(aws.s3, aws.a_bucket())
+    drive(
+        lambda: World(ShardsInUse(aws.dynamodb, aws.a_table()), blobs),
+        monkeypatch,
+        examples=int(__import__("os").environ.get("EX", "20")),
+        steps=25,
+    )
