@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -13,48 +12,28 @@ from tasklane.errors import IdempotencyConflict, InvalidRequest, NotNow, TaskNot
 from tasklane.ids import derived_task_id
 from tasklane.ports import Delivery
 from tasklane.submit import Submission
-from tasklane.task import REOPENINGS, CallbackState, Status, Task
+from tasklane.task import CallbackState, Status, Task
 from tests.faults.stateful_held import Order
-from tests.faults.stateful_ports import Kind, Trouble
-from tests.faults.stateful_world import CALLBACKS, PAD, PROCESSES, STEPS, Process, World
+from tests.faults.stateful_ports import Trouble
+from tests.faults.stateful_wishes import (
+    JUMPS,
+    a_submission,
+    actions,
+    answers,
+    changes,
+    holding,
+    is_allowed,
+    numbers,
+    orders,
+    orders_to_held,
+    troubles,
+    wishes,
+)
+from tests.faults.stateful_world import CALLBACKS, PROCESSES, Process, World
 
 MOST_TASKS: Final = 8
 ROUNDS: Final = 300
-DAY: Final = 86_400
-PORTS: Final = ("put", "get", "claim", "save", "renew", "due", "lanes", "callbacks", "blob", "post")
-
-numbers = st.integers(0, 23)
-orders = st.lists(numbers, min_size=1, max_size=6)
-delays = st.sampled_from([0, 1, 30, 890, 900, 901, 3600, 40 * DAY, 300 * DAY])
-priorities = st.none() | st.integers(1, 5)
-troubles = st.none() | st.builds(
-    Trouble,
-    port=st.sampled_from(PORTS),
-    kind=st.sampled_from(Kind),
-    whom=st.integers(1, 7),
-    times=st.integers(1, 5),
-)
-held = st.sampled_from([False, False, True])
-answers = st.sampled_from([200, 200, 204, 500, 429, 410, 302, 0, 1])
-orders_to_held = st.lists(st.sampled_from([*Order, Order.GO, Order.GO]), max_size=4)
-actions = st.sampled_from(["cancel", "retry", "redeliver", "reschedule"])
-changes = st.fixed_dictionaries({"delay": delays, "priority": priorities})
-wishes = st.fixed_dictionaries(
-    {
-        "type": st.sampled_from(["plain", "plain", "async", "external"]),
-        "steps": st.lists(st.sampled_from(STEPS), max_size=4),
-        "large": st.booleans(),
-        "delay_seconds": st.sampled_from([None, 0, 1]) | delays,
-        "expires_in": st.sampled_from([None, None, None, 1, 20, 600, 60 * DAY]),
-        "callback": st.sampled_from([None, 200, 200, 500, 410]),
-        "max_attempts": st.none() | st.integers(1, 4),
-        "timeout_seconds": st.sampled_from([20, 60, 300, 900]),
-        "priority": priorities,
-        "retry": st.none() | st.sampled_from([{"pauses": [0]}, {"pauses": [1, 1000]}, {"max_age_seconds": 3000}]),
-        "key": st.none() | st.sampled_from(["a", "b"]),
-        "differs": st.booleans(),
-    }
-)
+"""How often everybody has a go at the end, before a task counts as stuck."""
 
 
 class Tasklane(RuleBasedStateMachine):
@@ -78,13 +57,13 @@ class Tasklane(RuleBasedStateMachine):
             self.submit(0, wish, None, held=False)
 
     @precondition(lambda self: len(self.tasks) < MOST_TASKS)
-    @rule(who=numbers, wish=wishes, trouble=troubles, held=held)
+    @rule(who=numbers, wish=wishes, trouble=troubles, held=holding)
     def submit(self, who: int, wish: dict[str, Any], trouble: Trouble | None, *, held: bool) -> None:
-        submission = self._submission(dict(wish), self.world.clocks[who % PROCESSES].now())
+        submission = a_submission(wish, self.world.clocks[who % PROCESSES].now(), self.asked)
         self._do(who, partial(self._submit, submission), trouble, held=held)
 
     @precondition(lambda self: self.tasks)
-    @rule(who=numbers, which=numbers, action=actions, wish=changes, trouble=troubles, held=held)
+    @rule(who=numbers, which=numbers, action=actions, wish=changes, trouble=troubles, held=holding)
     def by_hand(
         self, who: int, which: int, action: str, wish: dict[str, Any], trouble: Trouble | None, *, held: bool
     ) -> None:
@@ -102,26 +81,36 @@ class Tasklane(RuleBasedStateMachine):
     # -- the installation ----------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self._lanes())
-    @rule(who=numbers, lane=numbers, order=orders, again=st.booleans(), trouble=troubles, held=held)
+    @rule(who=numbers, lane=numbers, order=orders, again=st.booleans(), trouble=troubles, held=holding)
     def work(self, who: int, lane: int, order: list[int], trouble: Trouble | None, *, again: bool, held: bool) -> None:
         lane = self._lanes()[lane % len(self._lanes())]
         batch = self.world.take(lane, order[:1] if held else order)
         self._do(who, lambda process: self.world.receive(process, lane, batch, again=again), trouble, held=held)
 
-    @precondition(lambda self: self.tasks)
     @rule(
         who=numbers,
-        what=st.sampled_from(["a run", "a sweep", "a callback"]),
+        what=st.sampled_from(["a run", "a run", "a sweep", "a callback"]),
+        wish=wishes,
         answer=answers,
         steps=st.integers(0, 2),
         meanwhile=st.lists(actions | st.just("work"), max_size=3),
         then=orders_to_held,
     )
-    def overtake(self, who: int, what: str, answer: int, steps: int, meanwhile: list[str], then: list[Order]) -> None:
+    def overtake(
+        self,
+        who: int,
+        what: str,
+        wish: dict[str, Any],
+        answer: int,
+        steps: int,
+        meanwhile: list[str],
+        then: list[Order],
+    ) -> None:
         """While a process is in the midst of a task, others are at the same one."""
         lanes = {"a run": (1, 2, 3, 4, 5), "a callback": (CALLBACKS,)}.get(what, ())
-        task_id = self._wait_for_one(lanes)
-        if task_id is None:
+        if what == "a run" and self.world.next_arrival(*lanes) is None and len(self.tasks) < MOST_TASKS:
+            self.submit(who, wish, None, held=False)
+        if (task_id := self._wait_for_one(lanes)) is None:
             return
 
         def call(process: Process) -> None:
@@ -137,7 +126,7 @@ class Tasklane(RuleBasedStateMachine):
             self.world.go_on(held, Order.GO)
         for one in meanwhile:
             if one == "work":
-                self._wait(31)
+                self.world.wait(31)
                 self._work_through(who + 1)
             else:
                 self.world.run(who + 2, partial(self._change, self.model.tasks[task_id], one, {}, alone=True))
@@ -151,7 +140,7 @@ class Tasklane(RuleBasedStateMachine):
         answers=st.lists(answers, min_size=1, max_size=3),
         again=st.booleans(),
         trouble=troubles,
-        held=held,
+        held=holding,
     )
     def call_back(
         self, who: int, order: list[int], answers: list[int], trouble: Trouble | None, *, again: bool, held: bool
@@ -165,7 +154,7 @@ class Tasklane(RuleBasedStateMachine):
         self._do(who, call, trouble, held=held)
 
     @precondition(lambda self: self.tasks)
-    @rule(who=numbers, trouble=troubles, held=held)
+    @rule(who=numbers, trouble=troubles, held=holding)
     def sweep(self, who: int, trouble: Trouble | None, *, held: bool) -> None:
         self._do(who, lambda process: process.sweep(lambda: 60.0), trouble, held=held)
 
@@ -188,22 +177,20 @@ class Tasklane(RuleBasedStateMachine):
     def work_on(self, who: int, rounds: int) -> None:
         """Nothing goes wrong for a while."""
         for number in range(rounds):
-            self._wait(number)
+            self.world.wait(number)
             self._work_through(who + number)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from([-20, -1, 1, 10, 45, 100, 400, 1000, 4000, DAY, 3 * DAY, 45 * DAY]))
-    def pass_time(self, seconds: int) -> None:
-        self.world.pass_time(seconds)
-
-    @rule(late=st.integers(0, 60))
-    def wait_for_something(self, late: int) -> None:
-        self._wait(late)
-
-    @rule(who=numbers, seconds=st.integers(-30, 30))
-    def set_a_clock(self, who: int, seconds: int) -> None:
-        self.world.clocks[who % PROCESSES].skew_seconds = seconds
+    @rule(seconds=st.none() | st.sampled_from(JUMPS), who=numbers, skew_seconds=st.none() | st.integers(-30, 30))
+    def pass_time(self, seconds: int | None, who: int, skew_seconds: int | None) -> None:
+        """Time jumps (None: to where something is to happen), and a clock is set."""
+        if skew_seconds is not None:
+            self.world.clocks[who % PROCESSES].skew_seconds = skew_seconds
+        if seconds is None:
+            self.world.wait(who)
+        else:
+            self.world.pass_time(seconds)
 
     # -- what must hold ------------------------------------------------------------------------------------------------
 
@@ -221,15 +208,15 @@ class Tasklane(RuleBasedStateMachine):
             self.world.close()
 
     def _settle(self) -> None:
-        for number, held in enumerate(list(self.world.held)):
-            while not held.ended:
-                self.world.go_on(held, Order.DIE if number % 2 else Order.GO)
+        for number, one in enumerate(list(self.world.held)):
+            while not one.ended:
+                self.world.go_on(one, Order.DIE if number % 2 else Order.GO)
         for number in range(ROUNDS):
             self._work_through(number)
             self.nothing_is_wrong()
             if self._is_over():
                 return
-            self._wait(31)
+            self.world.wait(31)
 
     def _work_through(self, who: int) -> None:
         self.world.run(who, lambda process: process.sweep(lambda: 60.0))
@@ -268,23 +255,6 @@ class Tasklane(RuleBasedStateMachine):
             else:
                 self.world.run(who, call)
 
-    def _submission(self, wish: dict[str, Any], now: int) -> Submission:
-        steps, large, differs = wish.pop("steps"), wish.pop("large"), wish.pop("differs")
-        key, callback, expires_in = wish.pop("key"), wish.pop("callback"), wish.pop("expires_in")
-        start = now + (wish["delay_seconds"] or 0) * 1000
-        new = Submission(
-            **wish,
-            payload={"steps": steps, "pad": PAD if large else ""},
-            expires_at=None if expires_in is None else start + expires_in * 1000,
-            callback_url=None if callback is None else f"https://hooks.example.com/{callback}",
-            idempotency_key=key,
-            request_hash=None if key is None else "this",
-        )
-        if key is None:
-            return new
-        first = self.asked.setdefault(key, new)
-        return replace(first, request_hash="other") if differs else first
-
     def _submit(self, wish: Submission, process: Process) -> None:
         try:
             task = process.submit(wish).task
@@ -320,33 +290,15 @@ class Tasklane(RuleBasedStateMachine):
     def _wait_for_one(self, lanes: Sequence[int]) -> str | None:
         """Wait for the next message of these lanes, or the next task to fall due; the id of its task."""
         if lanes:
-            arrival = self.world.next_arrival(*lanes)
-            if arrival is None:
+            if self.world.next_arrival(*lanes) is None:
+                self.world.wait(31)
+                self.world.run(0, lambda process: process.sweep(lambda: 60.0))
+            if (arrival := self.world.next_arrival(*lanes)) is None:
                 return None
-            self._wait_until(arrival)
+            self.world.wait_until(arrival)
             return self.world.first(self.world.arrived(*lanes)[0])
         due = [(task.due_at, task.id) for task in self.tasks if task.due_at is not None]
         if not due:
             return None
-        self._wait_until(min(due)[0] + 40_000)
+        self.world.wait_until(min(due)[0] + 40_000)
         return min(due)[1]
-
-    def _wait(self, late: int) -> None:
-        """Let time pass until something is to happen by itself, and some seconds more."""
-        if (event := self.world.next_event()) is not None:
-            self._wait_until(event + late * 1000)
-
-    def _wait_until(self, moment: int) -> None:
-        self.world.pass_time(max(0, moment - self.world.clock.now()) / 1000)
-
-
-def is_allowed(task: Task, action: str) -> bool:
-    match action:
-        case "cancel":
-            return not task.status.final
-        case "retry":
-            return task.status in REOPENINGS
-        case "reschedule":
-            return task.status.waiting
-        case _:
-            return task.status.final and task.callback is not None

@@ -146,7 +146,7 @@ class FaultyStore:
     def _write(
         self, port: str, requests: Sequence[_Request], act: Callable[[Sequence[_Request]], Sequence[_R | Unavailable]]
     ) -> list[_R | Unavailable]:
-        if self._held is not None:
+        if self._held is not None and port != "renew":  # a heartbeat is waited for where it begins
             self._held.pause()
 
         def seen(reached: Sequence[_Request]) -> Sequence[_R | Unavailable]:

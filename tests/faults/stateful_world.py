@@ -204,6 +204,15 @@ class World:
                 held.kill()
             self.held = []
 
+    def wait_until(self, moment: int) -> None:
+        """Let time pass until then, if it has not."""
+        self.pass_time(max(0, moment - self.clock.now()) / 1000)
+
+    def wait(self, late: int) -> None:
+        """Let time pass until something is to happen by itself, and some seconds more."""
+        if (event := self.next_event()) is not None:
+            self.wait_until(event + late * 1000)
+
     def close(self) -> None:
         for held in self.held:
             held.kill()

@@ -69,6 +69,6 @@ def test_the_promises_hold_on_the_engine(aws: Aws, monkeypatch: pytest.MonkeyPat
     drive(
         lambda: World(ShardsInUse(aws.dynamodb, aws.a_table()), blobs),
         monkeypatch,
-        examples=int(__import__("os").environ.get("EX", "20")),
+        examples=20,
         steps=25,
     )
