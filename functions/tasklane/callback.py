@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from tasklane import document, transitions
+from tasklane.callback_body import Event, body_of
 from tasklane.dispatch import send_callbacks
 from tasklane.errors import ConfigurationError, Unavailable, public_details
 from tasklane.ids import new_lease_id
@@ -33,9 +34,7 @@ from tasklane.retry import Random
 from tasklane.save import save_patiently
 from tasklane.signature import signed_headers
 from tasklane.task import MAX_HISTORY, Callback, CallbackState, CallbackTry, Task
-from tasklane.timestamps import rfc3339
 from tasklane.transitions import Timing
-from tasklane.view import task_view
 
 logger = logging.getLogger(__name__)
 
@@ -181,13 +180,14 @@ class DeliverCallbacks:
             result = document.read(task.result, self._blobs)
         elif task.result is not None:
             url = f"/v1/tasks/{task.id}/result"
-        view = task_view(task, self._clock.now(), payload=None, result=result)
-        del view["payload"], view["callback"], view["timings"]
-        return {
-            "type": f"task.{task.status.value}",
-            "timestamp": rfc3339(task.finished_at or task.created_at),
-            "data": view if url is None else {**view, "result_url": url},
-        }
+        event = Event(
+            name=task.status.value,
+            task=task,
+            at=task.finished_at or task.created_at,
+            result=result,
+            result_url=url,
+        )
+        return body_of(event, getattr(task, "contract", None))
 
 
 def _callback(task: Task) -> Callback:

@@ -1,0 +1,50 @@
+"""The bodies of callbacks: pure functions from an event of a task to JSON, one for each contract that has its own.
+
+A contract that wants another body adds its builder to ``BUILDERS``; every other task is told in the form of Standard
+Webhooks.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from tasklane.task import Task
+from tasklane.timestamps import rfc3339
+from tasklane.view import task_view
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """What a callback tells: ``name`` (completed, failed, …) has happened to ``task`` at ``at`` (Unix milliseconds)."""
+
+    name: str
+    task: Task
+    at: int
+    result: Any = None
+    """What the handler returned; None where there is nothing, or where it is too large to be told."""
+    result_url: str | None = None
+    """Where to fetch a result that is too large; None where there is none."""
+
+
+Builder: TypeAlias = Callable[[Event], dict[str, Any]]
+
+
+def standard_body(event: Event) -> dict[str, Any]:
+    """The body that Standard Webhooks recommends: what happened, when, and to what.
+
+    https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#payload-structure
+    """
+    data = task_view(event.task, event.at, payload=None, result=event.result)
+    del data["payload"], data["callback"], data["timings"]
+    if event.result_url is not None:
+        data["result_url"] = event.result_url
+    return {"type": f"task.{event.name}", "timestamp": rfc3339(event.at), "data": data}
+
+
+BUILDERS: Final[Mapping[str, Builder]] = {}
+"""The builders of contracts that want another body, by the contract's name (``Task.contract``)."""
+
+
+def body_of(event: Event, contract: str | None, builders: Mapping[str, Builder] = BUILDERS) -> dict[str, Any]:
+    """The body in the words of ``contract``; None, or a contract without a body of its own, means the standard one."""
+    return builders.get(contract or "", standard_body)(event)
