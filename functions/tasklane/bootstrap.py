@@ -19,6 +19,7 @@ from tasklane.ports import (
     BlobStore,
     CallbackQueue,
     Clock,
+    Mailer,
     MessageSource,
     Outbound,
     SigningSecrets,
@@ -106,6 +107,7 @@ class Services:
             callback_queue=self.callback_queue,
             blobs=self.blobs,
             downloader=self.http,
+            mailer=self.mailer,
             registry=self.registry,
             clock=self.clock,
             timing=self.settings.timing,
@@ -218,6 +220,16 @@ class Services:
         from tasklane.adapters.http import HttpClient, OutboundGuard
 
         return HttpClient(OutboundGuard(allow_loopback=self.settings.allow_loopback))
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        """Sends mail for handlers; its client is made for the first one."""
+        given: Mailer | None = self._ports.get("mailer")
+        if given is not None:
+            return given
+        from tasklane.adapters.ses import SesMailer
+
+        return SesMailer(lambda: self._client("sesv2"), self.settings.mail_sender)
 
     @cached_property
     def secrets(self) -> SigningSecrets:

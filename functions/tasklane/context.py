@@ -9,7 +9,7 @@ from typing import Any
 
 from tasklane import document
 from tasklane.errors import RunLost, TaskCancelled
-from tasklane.ports import BlobStore, Downloader, HttpResponse
+from tasklane.ports import BlobStore, Downloader, HttpResponse, Mailer
 from tasklane.task import Document, Progress, Task
 
 
@@ -32,6 +32,7 @@ class TaskContext:
         deadline: float,
         blobs: BlobStore,
         downloader: Downloader,
+        mailer: Mailer,
     ) -> None:
         self.task_id = task.id
         """The task's id; the same in every attempt, so a good key for making effects idempotent."""
@@ -45,6 +46,7 @@ class TaskContext:
         self._deadline = deadline
         self._blobs = blobs
         self._downloader = downloader
+        self._mailer = mailer
         self._lock = threading.Lock()
         self._run = task.run
         self._blob_prefix = document.blob_prefix(task.id, task.created_at)
@@ -111,6 +113,13 @@ class TaskContext:
         Unavailable where no whole answer came.
         """
         return self._downloader.download(url, self.remaining(), max_bytes)
+
+    def send_mail(self, to: str, subject: str, body: str) -> str:
+        """Send a mail in plain text from the installation's own address; the mail service's name for it.
+
+        Raises MailRefused where it will never be sent, Unavailable where another attempt may.
+        """
+        return self._mailer.send(to, subject, body)
 
     def keep_file(self, name: str, content: bytes, content_type: str = "application/octet-stream") -> str:
         """Keep ``content`` next to the task's documents; the key it is kept under. Another attempt replaces it.

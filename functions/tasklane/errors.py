@@ -24,6 +24,7 @@
     ├── RunLost                   this run no longer holds the task
     ├── TaskCancelled             the task was called off while it ran
     ├── AddressRefused            the outbound guard does not let a request go there
+    ├── MailRefused               the mail service will not send this mail, now or later
     ├── SweepFailed               a sweep had to leave something undone that was due
     └── ConfigurationError        a setting is missing or makes no sense
 """
@@ -164,6 +165,10 @@ class TaskCancelled(TasklaneError):
 
 class AddressRefused(NonRetryable):
     """The outbound guard refuses the address (private, loopback, link-local, metadata service, …)."""
+
+
+class MailRefused(NonRetryable):
+    """The mail service refuses the mail for good: a sender or a recipient that is not verified, no sender at all, …."""
 
 
 class SweepFailed(TasklaneError):

@@ -17,7 +17,7 @@ from tasklane.ids import new_lease_id
 from tasklane.invoke import HandlerStopped, Invoker
 from tasklane.message import TaskMessage
 from tasklane.outcome import Outcomes
-from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, Downloader, TaskQueue, TaskStore
+from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, Downloader, Mailer, TaskQueue, TaskStore
 from tasklane.registry import Registry, TaskType
 from tasklane.retry import Random
 from tasklane.run import Run
@@ -69,6 +69,7 @@ class Execute:
         callback_queue: CallbackQueue,
         blobs: BlobStore,
         downloader: Downloader,
+        mailer: Mailer,
         registry: Registry,
         clock: Clock,
         timing: Timing,
@@ -79,6 +80,7 @@ class Execute:
         self._callback_queue = callback_queue
         self._blobs = blobs
         self._downloader = downloader
+        self._mailer = mailer
         self._registry = registry
         self._clock = clock
         self._timing = timing
@@ -168,7 +170,9 @@ class Execute:
     def _begin(self, task: Task, remaining: float) -> Run:
         seconds = max(0.0, min(task.timeout_seconds, remaining - REPORT_RESERVE_SECONDS))
         deadline = time.monotonic() + seconds
-        context = TaskContext(task=task, deadline=deadline, blobs=self._blobs, downloader=self._downloader)
+        context = TaskContext(
+            task=task, deadline=deadline, blobs=self._blobs, downloader=self._downloader, mailer=self._mailer
+        )
         try:
             task_type = self._registry.find(task.type)
             future = self._start(task, task_type, context)

@@ -180,6 +180,17 @@ class Outbound(CallbackSender, Downloader, Protocol):
     """Everything that leaves for public addresses."""
 
 
+class Mailer(Protocol):
+    """Sends mail from the installation's own address."""
+
+    def send(self, to: str, subject: str, body: str) -> str:
+        """Send a mail in plain text; the mail service's name for it.
+
+        Raises MailRefused where it will never be sent, Unavailable where it may be later (throttling, no answer). One
+        whose answer was lost may have been sent.
+        """
+
+
 class SigningSecrets(Protocol):
     """Knows the secrets that callbacks are signed with."""
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tasklane.errors import ConfigurationError, InvalidPayload, InvalidResult, UnknownTaskType
-from tasklane.retry import RetryPolicy
+from tasklane.retry import RetryPolicy, named_policy
 from tasklane.task import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 DEFAULT_TIMEOUT_SECONDS = 60
@@ -107,15 +107,18 @@ class Registry:
         name: str,
         *,
         priority: int = DEFAULT_PRIORITY,
-        timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS,
-        retry: RetryPolicy | None = None,
+        timeout_seconds: int | None = None,
+        retry: RetryPolicy | str | None = None,
         max_continuations: int = DEFAULT_CONTINUATIONS,
     ) -> Callable[[_Handler], _Handler]:
         """Make the decorated function the handler of task type ``name``; it stays callable as it is.
 
-        ``timeout_seconds`` bounds one attempt (at most 900). Raises ConfigurationError for a name that is taken, a
-        timeout or priority out of range, or a function without an annotated payload.
+        ``timeout_seconds`` bounds one attempt (at most 900); None: as the policy says. ``retry`` is a policy or the
+        name of one (``retry.NAMED``). Raises ConfigurationError for a name that is taken or unknown, a timeout or
+        priority out of range, or a function without an annotated payload.
         """
+        policy = named_policy(retry) if isinstance(retry, str) else retry or RetryPolicy()
+        timeouts = (timeout_seconds, policy.timeout_seconds, DEFAULT_TIMEOUT_SECONDS)
 
         def register(handler: _Handler) -> _Handler:
             payload_type, result_type, wants_context = _signature(name, handler)
@@ -126,8 +129,8 @@ class Registry:
                     payload_type=payload_type,
                     result_type=result_type,
                     priority=priority,
-                    timeout_seconds=timeout_seconds,
-                    retry=retry or RetryPolicy(),
+                    timeout_seconds=next(given for given in timeouts if given is not None),
+                    retry=policy,
                     wants_context=wants_context,
                     max_continuations=max_continuations,
                 )

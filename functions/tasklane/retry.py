@@ -1,7 +1,7 @@
 """Whether and when a failed attempt is followed by another: pure decisions, the random source is a value."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -25,6 +25,10 @@ _HOPELESS = (NonRetryable, InvalidResult, InvalidPayload, TooManyContinuations)
 """Errors that the next attempt would meet again."""
 
 
+def _is_error_type(error: object) -> bool:
+    return isinstance(error, type) and issubclass(error, BaseException)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
     """How often and how far apart a task type is tried, and after which errors.
@@ -44,6 +48,8 @@ class RetryPolicy:
     """Only these errors are worth another attempt."""
     no_retry_on: tuple[type[BaseException], ...] = ()
     """These are not, though they may be in ``retry_on``."""
+    timeout_seconds: int | None = None
+    """How long an attempt may take where the task type itself does not say; None: as every type's."""
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError where it makes no sense: better when a handler is registered than when it fails."""
@@ -66,8 +72,20 @@ class RetryPolicy:
         return cls(pauses=seconds, **({"max_attempts": len(seconds) + 1} | others))
 
 
-def _is_error_type(error: object) -> bool:
-    return isinstance(error, type) and issubclass(error, BaseException)
+IDEMPOTENT: Final = RetryPolicy.fixed(10, max_attempts=3, timeout_seconds=60)
+"""For work that may be done twice."""
+SIDE_EFFECT: Final = RetryPolicy(max_attempts=1)
+"""For work that must not be done twice without being asked for: one attempt, unless the task itself says otherwise."""
+NAMED: Final[Mapping[str, RetryPolicy]] = {"idempotent": IDEMPOTENT, "side_effect": SIDE_EFFECT}
+"""The policies that a handler may ask for by name."""
+
+
+def named_policy(name: str) -> RetryPolicy:
+    """The policy of that name. Raises ConfigurationError."""
+    try:
+        return NAMED[name]
+    except KeyError:
+        raise ConfigurationError(f"there is no retry policy {name!r}; there are {', '.join(NAMED)}") from None
 
 
 def backoff_ms(policy: RetryPolicy, attempt: int, random: Random) -> int:

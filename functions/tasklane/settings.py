@@ -35,6 +35,8 @@ class Settings(BaseModel):
     """The queue of callbacks that are due."""
     webhook_secrets_parameter: str = ""
     """The SSM SecureString that holds the signing secrets."""
+    mail_sender: str = ""
+    """The address that send_email sends from, verified in SES; empty: no mail is sent."""
     allow_loopback: bool = False
     """Callbacks and fetch_url may go to loopback addresses: in the local run, nowhere else."""
     recovery_seconds: int = Field(default=180, ge=1)

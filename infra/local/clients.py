@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sesv2 import SESV2Client
     from mypy_boto3_ssm import SSMClient
 
     from infra.local.target import Target
@@ -31,6 +32,7 @@ class Clients:
     iam: IAMClient
     logs: CloudWatchLogsClient
     s3: S3Client
+    ses: SESV2Client
     ssm: SSMClient
 
 
@@ -45,5 +47,6 @@ def connect(target: Target) -> Clients:
         iam=boto3.client("iam", **options),
         logs=boto3.client("logs", **options),
         s3=boto3.client("s3", **options),
+        ses=boto3.client("sesv2", **options),
         ssm=boto3.client("ssm", **options),
     )

@@ -24,8 +24,11 @@ OTHER_NAMES = {
     "sqs:SendMessage": "sqs:SendMessageBatch",
     "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
     "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
+    "ses:SendEmail": "ses:SendEmail",
 }
-"""What AWS asks for, and what the engine asks for in its place when it comes in a batch."""
+"""What AWS asks for, and what the engine asks for in its place: in batches, or without naming the resource."""
+UNNAMED = ("dynamodb:", "ses:")
+"""What the engine asks for without naming the resource: it looks into no PartiQL statement, and into no mail."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +100,7 @@ def _by_other_names(statement: dict[str, Any]) -> dict[str, Any] | None:
     other = sorted({OTHER_NAMES[action] for action in statement["Action"] if action in OTHER_NAMES})
     if not other:
         return None
-    # The engine does not look into a PartiQL statement, and so knows no table to compare.
-    resource = "*" if other[0].startswith("dynamodb:") else statement["Resource"]
+    resource = "*" if other[0].startswith(UNNAMED) else statement["Resource"]
     return {"Effect": "Allow", "Action": other, "Resource": resource}
 
 
@@ -159,9 +161,10 @@ GAPS: tuple[Gap, ...] = (
     ),
     Gap(
         what="Batch requests are authorized under names of their own, which AWS does not have: SendMessageBatch "
-        "instead of SendMessage and its like, BatchExecuteStatement instead of PartiQLUpdate and its like.",
+        "instead of SendMessage and its like, BatchExecuteStatement instead of PartiQLUpdate and its like. SendEmail "
+        "is authorized for no identity in particular, and ses:FromAddress is unknown.",
         handled="Each role gets, after the deploy, the other names of what the template allows it, on the same queues; "
-        "whether PartiQL names the right table is for tests/infra/test_template.py.",
+        "whether PartiQL names the right table, and SendEmail the sender, is for tests/infra/test_template.py.",
         fix=allow_by_other_names,
     ),
     Gap(

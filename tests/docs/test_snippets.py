@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from types import ModuleType
 
+import botocore.session
 import pytest
 
 from tasklane import registry
@@ -83,6 +84,10 @@ def test_a_deployment_names_what_there_is(snippet: Snippet) -> None:
                 stage = name.split("/")[2]
                 overrides = environments[stage]["deploy"]["parameters"]["parameter_overrides"]
                 assert f"WebhookSecretsParameterName={name}" in overrides
+            case ["aws", "sesv2"]:
+                operation = botocore.session.get_session().get_service_model("sesv2").operation_model(_camel(words[2]))
+                given = {_camel(word[2:]) for word in words if word.startswith("--")}
+                assert operation.input_shape.required_members == [*given]
             case _:
                 pytest.fail(f"nothing here knows how to check: {command}")
 
@@ -161,6 +166,10 @@ def test_the_first_screen_has_a_sentence_a_command_and_an_answer() -> None:
     assert [snippet.info for snippet in first] == ["console run", "console"]
     end = (first[1].path.read_text().splitlines()).index("```", first[1].line)
     assert end < 24, "a terminal's first screen"
+
+
+def _camel(word: str) -> str:
+    return word.replace("-", " ").title().replace(" ", "")
 
 
 def _run(command: str) -> str:

@@ -11,6 +11,7 @@ from tasklane import document
 from tasklane.adapters.memory import (
     ManualClock,
     MemoryCallbackQueue,
+    MemoryMailer,
     MemoryQueues,
     MemoryTaskQueue,
     StaticSigningSecrets,
@@ -135,7 +136,9 @@ class Process:
         self.clock = clock
         self.receiver = Receiver(faults, model, held)
         self.submit = Submit(**ports, queue=lanes, blobs=blobs, registry=registry)
-        self.execute = Execute(**ports, **both, blobs=blobs, downloader=self.receiver, random=_half)
+        self.execute = Execute(
+            **ports, **both, blobs=blobs, downloader=self.receiver, mailer=MemoryMailer(), random=_half
+        )
         if held:
             self.execute._watch = HeldWatch(held, **ports, invoker=self.execute._invoker)
         self.sweep = Sweep(**ports, **both, random=_half)

@@ -324,6 +324,16 @@ def test_partiql_names_the_tasks_table_and_nothing_else(resources: Resources) ->
         assert statement["Resource"] == {"Fn::GetAtt": ["TasksTable", "Arn"]}
 
 
+def test_mail_leaves_from_the_worker_and_from_its_sender_only(resources: Resources) -> None:
+    """The engine knows no identities in its policies (gaps.py), so that nothing else would notice."""
+    [(role, statement)] = [found for found in statements(resources) if "ses:SendEmail" in found[1]["Action"]]
+    assert role == "WorkerFunctionRole"
+    assert statement["Condition"] == {"StringEquals": {"ses:FromAddress": {"Ref": "MailSender"}}}
+    assert statement["Resource"]["Fn::Sub"].endswith(":identity/*")
+    variables = resources["WorkerFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["TASKLANE_MAIL_SENDER"] == {"Ref": "MailSender"}
+
+
 def test_a_secret_never_stands_in_the_template(raw_template: dict[str, Any]) -> None:
     assert "whsec_" not in json.dumps({k: v for k, v in raw_template.items() if k != "Parameters"})
     variables = raw_template["Resources"]["CallbackFunction"]["Properties"]["Environment"]["Variables"]

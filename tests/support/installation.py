@@ -11,6 +11,7 @@ from tasklane.adapters.memory import (
     MemoryBlobStore,
     MemoryCallbackQueue,
     MemoryHttp,
+    MemoryMailer,
     MemoryQueues,
     MemoryTaskQueue,
     MemoryTaskStore,
@@ -152,6 +153,7 @@ class Installation:
     lanes: UnreliableLanes
     blobs: UnreliableBlobs
     http: MemoryHttp
+    mailer: MemoryMailer
     registry: Registry
     services: Services
 
@@ -202,7 +204,7 @@ def an_installation(
     """An empty installation with these task types; ``answer`` is what receivers of callbacks say."""
     clock = ManualClock(NOW)
     store, queues, blobs, http = UnreliableStore(), MemoryQueues(clock), UnreliableBlobs(), MemoryHttp(answer)
-    lanes = UnreliableLanes(queues, clock)
+    lanes, mailer = UnreliableLanes(queues, clock), MemoryMailer()
     services = Services(
         SETTINGS,
         registry=registry,
@@ -213,6 +215,7 @@ def an_installation(
         source=queues,
         blobs=blobs,
         http=http,
+        mailer=mailer,
         secrets=StaticSigningSecrets(*secrets),
     )
     return Installation(
@@ -222,6 +225,7 @@ def an_installation(
         lanes=lanes,
         blobs=blobs,
         http=http,
+        mailer=mailer,
         registry=registry,
         services=services,
     )

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from tasklane.context import TaskContext
 from tasklane.errors import ConfigurationError, InvalidPayload, InvalidResult, UnknownTaskType
 from tasklane.registry import Registry, TaskType, load_handlers
-from tasklane.retry import RetryPolicy
+from tasklane.retry import IDEMPOTENT, RetryPolicy
 
 
 class Order(BaseModel):
@@ -282,3 +282,44 @@ def test_a_model_with_a_number_that_is_none_is_an_invalid_result() -> None:
 
 def test_a_huge_result_is_dumped_whole() -> None:
     assert len(ANYTHING.dump_result(["x" * 1000] * 6000)) > 6_000_000
+
+
+# -- policies by name --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["idempotent", IDEMPOTENT])
+def test_an_idempotent_type_is_tried_three_times_ten_seconds_apart_for_a_minute_each(given: Any) -> None:
+    registry = Registry()
+
+    @registry.task("ship", retry=given)
+    def ship(payload: Order) -> None: ...
+
+    found = registry.find("ship")
+    assert (found.retry.max_attempts, found.retry.pauses, found.timeout_seconds) == (3, (10,), 60)
+
+
+def test_a_side_effect_is_tried_once() -> None:
+    registry = Registry()
+
+    @registry.task("pay", retry="side_effect", timeout_seconds=5)
+    def pay(payload: Order) -> None: ...
+
+    found = registry.find("pay")
+    assert (found.retry.max_attempts, found.timeout_seconds) == (1, 5)
+
+
+def test_a_types_own_timeout_goes_before_its_policys() -> None:
+    registry = Registry()
+
+    @registry.task("ship", retry=RetryPolicy(timeout_seconds=7))
+    def ship(payload: Order) -> None: ...
+
+    @registry.task("drive", retry=RetryPolicy(timeout_seconds=7), timeout_seconds=8)
+    def drive(payload: Order) -> None: ...
+
+    assert [registry.find(name).timeout_seconds for name in ("ship", "drive")] == [7, 8]
+
+
+def test_a_policy_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="idempotent, side_effect"):
+        Registry().task("ship", retry="maybe")

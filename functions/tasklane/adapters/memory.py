@@ -255,6 +255,21 @@ class MemoryHttp:
         return self._answer(url) if self._answer else HttpResponse(status_code=200, headers={}, body=b"")
 
 
+class MemoryMailer:
+    """Keeps what was sent, as (to, subject, body); ``refusal`` is raised instead where there is one."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, str]] = []
+        self.refusal: Exception | None = None
+
+    def send(self, to: str, subject: str, body: str) -> str:
+        """See Mailer."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.sent.append((to, subject, body))
+        return f"mail-{len(self.sent)}"
+
+
 class StaticSigningSecrets:
     """Secrets that are simply given."""
 
