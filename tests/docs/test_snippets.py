@@ -87,6 +87,7 @@ def test_a_deployment_names_what_there_is(snippet: Snippet) -> None:
             case ["aws", "sesv2"]:
                 operation = botocore.session.get_session().get_service_model("sesv2").operation_model(_camel(words[2]))
                 given = {_camel(word[2:]) for word in words if word.startswith("--")}
+                assert operation.input_shape is not None
                 assert operation.input_shape.required_members == [*given]
             case _:
                 pytest.fail(f"nothing here knows how to check: {command}")
