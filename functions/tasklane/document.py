@@ -33,6 +33,11 @@ def to_text(value: Any) -> str:
     return text
 
 
+def is_large(text: str) -> bool:
+    """True where a record does not keep the text itself."""
+    return len(text) > INLINE_LIMIT or len(text.encode()) > INLINE_LIMIT
+
+
 def pack(text: str, key: str, blobs: BlobStore) -> Document:
     """The document for ``text``, kept in the blob store under ``key`` where it is large.
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from tasklane import document, transitions
 from tasklane.context import TaskContext
-from tasklane.dispatch import send_callbacks, send_to_lanes
+from tasklane.dispatch import send_callbacks
+from tasklane.ending import Ending, Outcome
 from tasklane.errors import TasklaneError, Unavailable
 from tasklane.ids import new_lease_id
 from tasklane.invoke import HandlerStopped, Invoker
@@ -21,8 +22,8 @@ from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, Downl
 from tasklane.registry import Registry, TaskType
 from tasklane.retry import Random
 from tasklane.run import Run
-from tasklane.save import patiently, save_patiently
-from tasklane.task import Status, Task
+from tasklane.save import patiently
+from tasklane.task import Task
 from tasklane.transitions import Timing
 from tasklane.watch import Watch
 
@@ -35,27 +36,30 @@ EARLY_TOLERANCE_MS: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """How one run ended: the task's status after it, and milliseconds from its start."""
-
-    task: Task
-    duration_ms: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class BatchReport:
-    """What became of a batch. ``unhandled`` are the positions of messages that must come again."""
+    """What became of a batch.
+
+    ``unhandled`` are the positions of messages that must come again, ``outcomes`` what was written, ``unwritten`` is
+    how many runs ended without: their tasks were somebody else's by then, or the table was away for too long.
+    """
 
     unhandled: frozenset[int] = frozenset()
     refused: int = 0
     outcomes: tuple[Outcome, ...] = ()
+    unwritten: int = 0
 
     def __add__(self, other: "BatchReport") -> "BatchReport":
         return BatchReport(
             unhandled=self.unhandled | other.unhandled,
             refused=self.refused + other.refused,
             outcomes=self.outcomes + other.outcomes,
+            unwritten=self.unwritten + other.unwritten,
         )
+
+    @property
+    def ran(self) -> int:
+        """How many runs there were."""
+        return len(self.outcomes) + self.unwritten
 
 
 class Execute:
@@ -104,7 +108,7 @@ class Execute:
             return self._send_again(messages, others) + self._run(messages, [long], remaining)
         report = self._run(messages, [i for i in range(len(messages)) if i not in lost], remaining)
         for i in lost:
-            if report.outcomes and remaining() < messages[i].timeout_seconds + REPORT_RESERVE_SECONDS:
+            if report.ran and remaining() < messages[i].timeout_seconds + REPORT_RESERVE_SECONDS:
                 report += self._send_again(messages, [i])  # it would be cut short here; another process has the time
             else:
                 report += self._run(messages, [i], remaining)
@@ -125,10 +129,25 @@ class Execute:
         refused = len(answers) - len(unhandled) - len(tasks)
         if refused:
             logger.info("Some messages were doubled or late.", extra={"action": "claim_refused", "count": refused})
-        outcomes: list[Outcome] = []
-        runs = [self._begin(task, remaining()) for task in tasks]
-        self._watch.until_all_end(runs, lambda ended: outcomes.extend(self._finish(ended)))
-        return BatchReport(unhandled=frozenset(unhandled), refused=refused, outcomes=tuple(outcomes))
+        ending = self._ending(remaining)
+        self._watch.until_all_end([self._begin(task, remaining()) for task in tasks], ending)
+        return BatchReport(
+            unhandled=frozenset(unhandled),
+            refused=refused,
+            outcomes=tuple(ending.written),
+            unwritten=ending.unwritten,
+        )
+
+    def _ending(self, remaining: Callable[[], float]) -> Ending:
+        return Ending(
+            store=self._store,
+            queue=self._queue,
+            callback_queue=self._callback_queue,
+            outcomes=self._outcomes,
+            clock=self._clock,
+            timing=self._timing,
+            remaining=remaining,
+        )
 
     def close(self) -> None:
         """Stop what runs handlers in the background."""
@@ -155,7 +174,10 @@ class Execute:
         except Unavailable:
             return  # the sweeper expires them
         overdue = [t for t in tasks if t.start_by is not None and t.start_by <= now]
-        self._write([Change(before=t, after=transitions.expired(t, now, self._timing)) for t in overdue])
+        changes = [Change(before=t, after=transitions.expired(t, now, self._timing)) for t in overdue]
+        answers = self._store.save(changes) if changes else []
+        written = [change.after for change, answer in zip(changes, answers, strict=True) if answer is True]
+        send_callbacks(self._callback_queue, written, now)
 
     def _claim(self, message: TaskMessage, now: int) -> Claim:
         until = transitions.lease_until(message.timeout_seconds, now)
@@ -200,42 +222,3 @@ class Execute:
             return handler(*arguments())
 
         return self._invoker.start(run_async if task_type.is_async else run_plain, is_async=task_type.is_async)
-
-    # -- after the handler --------------------------------------------------------------------------------------------
-
-    def _finish(self, ended: Sequence[Run]) -> list[Outcome]:
-        changes = [_outcome_change(run.task, self._outcomes.after(run)) for run in ended]
-        written = {task.id: task for task in self._write(changes)}
-        refused = [c.before for c in changes if c.after.status.waiting and c.after.id not in written]
-        written |= {task.id: task for task in self._cancel(refused)} if refused else {}
-        return [_outcome(written.get(change.after.id, change.after)) for change in changes]
-
-    def _cancel(self, tasks: Sequence[Task]) -> list[Task]:
-        """End those of these runs that were called off just before they would have begun to wait for the next."""
-        try:
-            found = self._store.get([task.id for task in tasks])
-        except Unavailable:
-            return []  # their leases run out, and the sweeper cancels them
-        mine = [found[task.id] for task in tasks if task.id in found and found[task.id].run == task.run]
-        off = [task for task in mine if task.status is Status.RUNNING and task.cancel_requested]
-        now = self._clock.now()
-        return self._write([Change(before=t, after=transitions.cancelled(t, now, self._timing)) for t in off])
-
-    def _write(self, changes: Sequence[Change]) -> list[Task]:
-        """Write outcomes; what cannot be written is left to the lease, the sweeper and another attempt."""
-        written = save_patiently(self._store, changes)
-        now = self._clock.now()
-        send_to_lanes(self._queue, written, now)
-        send_callbacks(self._callback_queue, written, now)
-        return written
-
-
-def _outcome_change(before: Task, after: Task) -> Change:
-    # Who called the task off was told that it would not begin again: then a next run must not be arranged.
-    called_off = ("cancel_requested",) if after.status.waiting else ()
-    return Change(before=before, after=after, unchanged=("status", "run", *called_off))
-
-
-def _outcome(task: Task) -> Outcome:
-    ended = task.finished_at or (task.attempts[-1].finished_at if task.attempts else task.created_at)
-    return Outcome(task=task, duration_ms=max(0, ended - (task.started_at or ended)))

@@ -1,8 +1,11 @@
 """What becomes of a task when its handler has ended, one way or another."""
 
 import logging
-from concurrent.futures import CancelledError
-from typing import Any
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from tasklane import document, transitions
 from tasklane.errors import (
@@ -11,17 +14,24 @@ from tasklane.errors import (
     DocumentTooLarge,
     InvalidResult,
     TooManyContinuations,
+    Unavailable,
     public_details,
 )
 from tasklane.invoke import HandlerStopped
 from tasklane.ports import BlobStore, Clock
 from tasklane.retry import MAX_PAUSE_SECONDS, Random, next_attempt_at
 from tasklane.run import Run
-from tasklane.save import patiently
+from tasklane.save import patiently, pauses_while
 from tasklane.task import Document, ErrorDetails, Task
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
+
+_Kept = TypeVar("_Kept", bound=Document | None)
+
+
+class NotKeptYet(Exception):
+    """The bucket has not taken the result yet: ask again when ``Run.keeping`` is done."""
 
 
 class Outcomes:
@@ -33,17 +43,22 @@ class Outcomes:
         self._timing = timing
         self._random = random
 
-    def after(self, run: Run) -> Task:
-        """The task of ``run`` as it is to be. Never raises."""
+    def after(self, run: Run, remaining: Callable[[], float], *, last: bool = False) -> Task:
+        """The task of ``run`` as it is to be; ``remaining`` tells the seconds this process still has.
+
+        Raises nothing but NotKeptYet, and that not the ``last`` time: then what is not kept yet fails the attempt.
+        """
         now = self._clock.now()
+        run.context.close()
+        keep = _Keeper(run, remaining, last=last)
         try:
-            result = self._result(run, self._returned(run))
+            result = self._result(run, self._returned(run), keep)
+        except NotKeptYet:
+            raise
         except Continue as wish:
-            return self._continued(run, wish, now)
+            return self._continued(run, wish, now, keep)
         except Exception as exc:  # noqa: BLE001 - whatever a handler raises is the outcome of its attempt
             return self._failed(run, exc, now)
-        finally:
-            run.context.close()
         task = run.last_words()
         extra = {"action": "task_completed", "duration_ms": now - (task.started_at or now), **_ids(task)}
         logger.info("A task was completed.", extra=extra)
@@ -57,24 +72,27 @@ class Outcomes:
         except CancelledError as exc:
             raise HandlerStopped("the handler was cancelled") from exc
 
-    def _result(self, run: Run, value: Any) -> Document:
+    def _result(self, run: Run, value: Any, keep: "_Keeper") -> Document:
         text = run.task_type.dump_result(value).decode()
         key = f"{document.blob_prefix(run.task.id, run.task.created_at)}result-{run.task.run}"
         try:
-            # The handler has done its work: a bucket that is away for a moment must not make it do it again.
-            return patiently(lambda: document.pack(text, key, self._blobs))
+            return keep(text, lambda: document.pack(text, key, self._blobs))
         except DocumentTooLarge as exc:
             raise InvalidResult(exc.detail) from exc
 
-    def _continued(self, run: Run, wish: Continue, now: int) -> Task:
+    def _continued(self, run: Run, wish: Continue, now: int, keep: "_Keeper") -> Task:
         limit = run.task_type.max_continuations
         if run.context.cancelled:
             return self._failed(run, wish, now)
         if run.task.continuations >= limit:
             return self._failed(run, TooManyContinuations(f"The handler went on more than {limit} times."), now)
         try:
-            state = run.context.last_state() if wish.state is None else run.context.pack_state(wish.state)
+            state = run.context.last_state()
+            if wish.state is not None:
+                state = keep(document.to_text(wish.state), lambda: run.context.pack_state(wish.state))
             at = now + int(min(max(float(wish.after), 0.0), float(MAX_PAUSE_SECONDS)) * 1000)
+        except NotKeptYet:
+            raise
         except Exception as exc:  # noqa: BLE001 - a state or a time that makes no sense is the handler's error
             return self._failed(run, exc, now)
         task = run.last_words()
@@ -94,6 +112,37 @@ class Outcomes:
         logger.warning("An attempt failed.", extra={"action": "attempt_failed", **_ids(task)}, exc_info=error)
         details = ErrorDetails(**public_details(error))
         return transitions.attempt_failed(task, details, now, self._timing, retry_at=retry_at)
+
+
+class _Keeper:
+    """Keeps what a handler left behind: the large in a thread of its own, so that the others' leases are renewed."""
+
+    def __init__(self, run: Run, remaining: Callable[[], float], *, last: bool) -> None:
+        self._run = run
+        self._remaining = remaining
+        self._last = last
+
+    def __call__(self, text: str, pack: Callable[[], _Kept]) -> _Kept:
+        """What ``pack`` gives or raises for ``text``; NotKeptYet as long as the bucket does not answer it."""
+        if not document.is_large(text):
+            return pack()
+        if self._run.keeping is None:
+            self._run.keeping = Future()
+            # The handler has done its work: a bucket that is away must not make it do it again.
+            work = partial(patiently, pack, pauses_while(self._remaining))
+            threading.Thread(target=_fulfil, args=(self._run.keeping, work), name="keeper", daemon=True).start()
+        if self._run.keeping.done():
+            return cast("_Kept", self._run.keeping.result())
+        if self._last:
+            raise Unavailable("the bucket did not take what the handler returned in time")
+        raise NotKeptYet
+
+
+def _fulfil(future: "Future[Any]", work: Callable[[], Any]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as exc:  # noqa: BLE001 - the future carries it to the worker
+        future.set_exception(exc)
 
 
 def _ids(task: Task) -> dict[str, Any]:

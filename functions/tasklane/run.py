@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasklane.context import TaskContext
 from tasklane.registry import TaskType
-from tasklane.task import Task
+from tasklane.task import Document, Task
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -29,6 +29,8 @@ class Run:
     renewed: float = field(default_factory=time.monotonic)
     """When its record was last written, on the monotonic clock."""
 
+    keeping: "Future[Document | None] | None" = None
+    """The result, or the state, on its way to the bucket; None: it is not that large, or not there yet."""
     timed_out: bool = False
     """Its time was up before its handler ended."""
 

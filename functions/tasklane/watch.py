@@ -2,11 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, wait
 from typing import Final
 
 from tasklane import transitions
+from tasklane.ending import Ending
 from tasklane.invoke import Invoker
 from tasklane.ports import Change, Clock, TaskStore
 from tasklane.run import Run
@@ -34,30 +35,36 @@ class Watch:
         self._clock = clock
         self._timing = timing
 
-    def until_all_end(self, runs: Sequence[Run], take: Callable[[Sequence[Run]], None]) -> None:
-        """Hand runs to ``take`` as they end, several at a time, until none is left.
+    def until_all_end(self, runs: Sequence[Run], ending: Ending) -> None:
+        """Hand runs to ``ending`` as they end, several at a time, until none is left and all outcomes are written.
 
         A run that overruns is abandoned first. A run that was lost to somebody else is dropped: it has no outcome.
         """
         left = list(runs)
-        while left:
-            self._wait(left)
+        while left or not ending.is_over:
+            self._wait(left, ending)
             ended = [run for run in left if run.future.done() or run.overdue]
             for run in ended:
                 if not run.future.done():
                     run.timed_out = True
                     self._invoker.abandon(run.future)
             left = [run for run in left if run not in ended]
-            if ended:
-                take(ended)
-            lost = self._renew([run for run in left if _has_news(run)])
+            ending.take(ended)
+            lost = self._renew([run for run in (*left, *ending.unkept) if _has_news(run)])
             left = [run for run in left if run not in lost]
+            ending.drop(lost)
 
-    def _wait(self, runs: Sequence[Run]) -> None:
-        pause = min(WATCH_SECONDS, max(0.0, min(run.deadline for run in runs) - time.monotonic()))
-        done, _ = wait([run.future for run in runs], timeout=pause, return_when=FIRST_COMPLETED)
-        if done and len(done) < len(runs):
-            wait([run.future for run in runs], timeout=LINGER_SECONDS, return_when=ALL_COMPLETED)
+    def _wait(self, runs: Sequence[Run], ending: Ending) -> None:
+        futures = [run.future for run in runs]
+        keeping = [run.keeping for run in ending.unkept if run.keeping is not None]
+        deadlines = (run.deadline - time.monotonic() for run in runs)
+        pause = max(0.0, min(WATCH_SECONDS, ending.pause(), *deadlines))
+        if not (futures or keeping):
+            time.sleep(pause)
+            return
+        done, _ = wait([*futures, *keeping], timeout=pause, return_when=FIRST_COMPLETED)
+        if not done.isdisjoint(futures) and len(done) < len(futures):
+            wait(futures, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED)
 
     def _renew(self, runs: Sequence[Run]) -> list[Run]:
         """Write what is new of these runs, and that they live; those that are lost."""

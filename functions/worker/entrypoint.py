@@ -26,7 +26,8 @@ def work(event: dict[str, Any], context: Any, services: Services | None = None) 
         lambda: context.get_remaining_time_in_millis() / 1000,
     )
     ended = Counter(f"Tasks{outcome.task.status.capitalize()}" for outcome in report.outcomes)
-    emit({**ended, "MessagesRefused": report.refused, "MessagesUnhandled": len(unhandled)})
+    others = {"MessagesRefused": report.refused, "MessagesUnhandled": len(unhandled)}
+    emit({**ended, **others, "OutcomesUnwritten": report.unwritten})
     return {"batchItemFailures": [{"itemIdentifier": records[i]["messageId"]} for i in sorted(unhandled)]}
 
 

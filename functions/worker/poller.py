@@ -5,6 +5,7 @@ of lane 5 never waits for one of lane 1 that has not begun.
 """
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -28,6 +29,8 @@ BATCH_SECONDS: Final = 900.0
 """How long one batch may take; as long as a Lambda has."""
 OUTAGE_PAUSE_SECONDS: Final = 2.0
 """How long a lane that does not answer is left alone."""
+STOP_SECONDS: Final = 10.0
+"""How long outcomes that cannot be written are tried after the word to stop."""
 RELEASE_SECONDS: Final = 30
 """After how long a message that could not be handled is received again."""
 
@@ -63,6 +66,7 @@ class Poller:
         self._wait_seconds = wait_seconds
         self._ready: queue.PriorityQueue[_Batch] = queue.PriorityQueue()
         self._stopping = threading.Event()
+        self._stop_by = math.inf
         self._threads = [
             *(threading.Thread(target=self._receive, args=(lane,), name=f"lane-{lane}") for lane in handlers),
             *(threading.Thread(target=self._run, name=f"runner-{i}") for i in range(runners)),
@@ -75,6 +79,7 @@ class Poller:
 
     def stop(self) -> None:
         """Receive no more, end the batches that run, hand back those that do not, and return when all that is done."""
+        self._stop_by = time.monotonic() + STOP_SECONDS
         self._stopping.set()
         for thread in self._threads:
             thread.join()
@@ -116,7 +121,7 @@ class Poller:
         until = time.monotonic() + BATCH_SECONDS
         bodies = [delivery.body for delivery in batch.deliveries]
         try:
-            unhandled = self._handlers[batch.lane](bodies, lambda: until - time.monotonic())
+            unhandled = self._handlers[batch.lane](bodies, lambda: min(until, self._stop_by) - time.monotonic())
         except Exception:
             logger.exception("A batch failed as a whole.", extra={"action": "batch_failed", "lane": batch.lane})
             unhandled = frozenset(range(len(bodies)))

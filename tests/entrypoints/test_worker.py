@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tasklane import observability
 from tasklane.message import TaskMessage
 from tasklane.task import Status
@@ -64,6 +66,18 @@ def test_what_became_of_the_tasks_is_counted(home: Installation, printed: Printe
 
     work(event, LambdaContext(), home.services)
     assert metrics(printed()) == {"MessagesRefused": 3}
+
+
+def test_what_could_not_be_written_is_not_counted_as_completed(
+    home: Installation, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasklane.ending.pauses_while", lambda _remaining: iter(()))
+    event = sqs_event(bodies(home, "echo", "echo"))
+    home.store.refuse("save", 99)
+
+    work(event, LambdaContext(), home.services)
+
+    assert metrics(printed()) == {"OutcomesUnwritten": 2}
 
 
 def test_where_nothing_happened_nothing_is_counted(home: Installation, printed: Printed) -> None:

@@ -95,6 +95,12 @@ ROWS: Final[Mapping[str, Row]] = {
         promises="1, 3",
         how="Every request is refused while ten handlers end; their outcomes are written afterwards, none runs again.",
     ),
+    "outage-long": Row(
+        fault="The table takes no writes for longer than a lease",
+        promises="1, 3",
+        how="Every write is throttled while ten handlers end, their leases run out and the sweeper comes; the worker "
+        "goes on trying, and none runs again.",
+    ),
     "message-doubled": Row(
         fault="A message is sent twice and received twice",
         promises="2, 3",

@@ -8,6 +8,7 @@ from math import inf
 from queue import SimpleQueue
 from typing import Any
 
+from tasklane.ending import Ending
 from tasklane.run import Run
 from tasklane.watch import Watch
 from tests.support.waiting import PATIENCE_SECONDS
@@ -91,7 +92,10 @@ class HeldWatch(Watch):
         super().__init__(**ports)
         self._held = held
 
-    def _wait(self, runs: Sequence[Run]) -> None:
+    def _wait(self, runs: Sequence[Run], ending: Ending) -> None:
+        if not runs:  # its outcome waits for the table or the bucket
+            super()._wait(runs, ending)
+            return
         (run,) = runs
         while not self._held.entered.wait(0.001) and not run.future.done():
             pass  # the handler is on its way
@@ -106,4 +110,4 @@ class HeldWatch(Watch):
                 self._held.gate.set()
                 until = time.monotonic() + PATIENCE_SECONDS
                 while not run.future.done() and time.monotonic() < until:
-                    super()._wait(runs)
+                    super()._wait(runs, ending)

@@ -37,6 +37,8 @@ class ShardsInUse(DynamoDbTaskStore):
 def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No waiting between two tries to save, no log, and ids that are the same whenever an example is repeated."""
     monkeypatch.setattr("tasklane.save.PAUSES", (0, 0, 0))
+    for module in ("ending", "outcome"):
+        monkeypatch.setattr(f"tasklane.{module}.pauses_while", lambda _remaining: iter((0, 0, 0)))
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

@@ -40,7 +40,7 @@ def crash(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasklane.execute.Execute._finish", dies)
+        patch.setattr("tasklane.ending.Ending._write", dies)
         with pytest.raises(Crash):
             home.work()
     home.clock.advance(600)

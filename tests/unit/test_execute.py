@@ -139,20 +139,6 @@ def test_a_bucket_that_is_away_for_a_moment_makes_no_handler_work_twice(
     assert (task.status, task.attempt, task.attempts) == (Status.COMPLETED, 1, ())
 
 
-def test_a_result_that_the_bucket_does_not_take_is_tried_again(
-    home: Installation, registry: Registry, no_pauses: int
-) -> None:
-    def large(payload: Anything) -> str:
-        home.blobs.refuse = no_pauses
-        return "x" * INLINE_LIMIT
-
-    task = ran(home, registry, large)
-
-    assert task.status is Status.SCHEDULED
-    assert task.error is not None
-    assert task.error.type == "Unavailable"
-
-
 # -- it raises ---------------------------------------------------------------------------------------------------------
 
 

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from tasklane.adapters.memory import ManualClock, MemoryQueues
+from tasklane.adapters.memory import ManualClock, MemoryQueues, MemoryTaskQueue
 from tasklane.errors import Unavailable
 from tasklane.ports import Delivery
 from tasklane.registry import Registry
 from tasklane.task import CallbackState, Status
-from tests.support.builders import NOW
+from tests.support.builders import NOW, a_message
 from tests.support.installation import CALLBACKS, Installation
 from tests.support.waiting import wait_for
-from worker.poller import LANES, RELEASE_SECONDS, BatchHandler, Poller, make_poller
+from worker.poller import LANES, RELEASE_SECONDS, STOP_SECONDS, BatchHandler, Poller, make_poller
 
 PATIENCE = 10.0
 
@@ -222,6 +222,27 @@ def test_stopping_ends_what_runs_and_hands_back_what_has_not_begun(source: Sourc
     assert ended == ["running"]
     assert (source.depth(5), source.depth(3), source.in_flight()) == (0, 1, 0)
     assert source.receive(3, 10, 0)[0].body == "waiting", "at once, not when its visibility timeout ends"
+
+
+def test_a_batch_that_waits_to_write_its_outcomes_is_told_that_the_time_is_up(home: Installation) -> None:
+    asked: list[float] = []
+    begun = threading.Event()
+
+    def patient(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+        asked.append(remaining())
+        begun.set()
+        wait_for(lambda: remaining() <= STOP_SECONDS)
+        return frozenset()
+
+    source = Source()
+    MemoryTaskQueue(source, source.clock).send([a_message()])
+    poller = Poller(source, {3: patient}, wait_seconds=0)
+    poller.start()
+    try:
+        assert begun.wait(PATIENCE)
+    finally:
+        poller.stop()
+    assert asked[0] > 10 * STOP_SECONDS
 
 
 def test_the_poller_of_an_installation_works_tasks_and_callbacks(home: Installation, registry: Registry) -> None:

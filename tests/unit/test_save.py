@@ -1,10 +1,12 @@
 """Outcomes are written with patience, and what somebody else changed first is dropped."""
 
 import logging
+from itertools import islice
 
 import pytest
 
-from tasklane.save import PAUSES, save_patiently
+from tasklane.errors import Unavailable
+from tasklane.save import LAST_TRY_SECONDS, PAUSES, patiently, pauses_while, save_patiently
 from tasklane.task import Status
 from tests.support.builders import a_change, a_running_task
 from tests.support.installation import UnreliableStore
@@ -61,3 +63,25 @@ def test_nothing_to_write_asks_nobody() -> None:
 
     assert save_patiently(store, []) == []
     assert store.saved == []
+
+
+def test_the_last_pause_serves_for_all_that_follow_as_long_as_there_is_time() -> None:
+    assert list(islice(pauses_while(lambda: 900.0), 7)) == [*PAUSES, PAUSES[-1], PAUSES[-1], PAUSES[-1]]
+
+
+def test_the_last_try_is_made_just_before_time_is_up() -> None:
+    left = iter([10.0, 9.8, LAST_TRY_SECONDS + 0.5, LAST_TRY_SECONDS])
+
+    assert list(pauses_while(lambda: next(left))) == [PAUSES[0], PAUSES[1], 0.5]
+
+
+def test_what_stays_unavailable_is_let_through_after_the_last_try() -> None:
+    slept, tried = list[float](), list[int]()
+
+    def call() -> None:
+        tried.append(1)
+        raise Unavailable("throttled")
+
+    with pytest.raises(Unavailable):
+        patiently(call, [1.0, 2.0], slept.append)
+    assert (len(tried), slept) == (3, [1.0, 2.0])
