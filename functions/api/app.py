@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from api import openapi
 from api.edge import Edge
 from api.problems import add_handlers
-from api.routes import callbacks, changes, documents, health, task_types, tasks
+from api.routes import callbacks, changes, documents, health, lists, task_types, tasks
 from tasklane import __version__
 from tasklane.bootstrap import Services
 
@@ -30,7 +30,15 @@ def create_app(services: Services | None = None) -> FastAPI:
     app.state.services = services or Services()
     app.add_middleware(Edge)
     add_handlers(app)
-    for router in (tasks.router, changes.router, callbacks.router, documents.router, task_types.router, health.router):
+    for router in (
+        tasks.router,
+        lists.router,
+        changes.router,
+        callbacks.router,
+        documents.router,
+        task_types.router,
+        health.router,
+    ):
         app.include_router(router)
     return app
 

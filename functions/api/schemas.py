@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from api.request import MAX_ID
 from tasklane.registry import MAX_TIMEOUT_SECONDS
 from tasklane.submit import Submission
 from tasklane.task import DEFAULT_PRIORITY, DEFAULT_TENANT, HIGHEST_PRIORITY, LOWEST_PRIORITY
@@ -32,6 +33,7 @@ MAX_ATTEMPTS: Final = 100
 MAX_LABELS: Final = 20
 MAX_DELAY_SECONDS: Final = MAX_DELAY_MS // 1000
 MAX_PAUSES: Final = 20
+MAX_IDS: Final = 100
 YEAR: Final = 31_536_000
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -99,6 +101,7 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_
 Tenant = Annotated[
     str, Field(min_length=1, max_length=MAX_NAME, json_schema_extra={"pattern": "^[!-~]+$"}), AfterValidator(_group)
 ]
+TaskId = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern="^[ -~]+$")]
 LabelKey = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_visible)]
 LabelValue = Annotated[str, Field(max_length=256)]
 Seconds = Annotated[float, Field(ge=0, le=YEAR, allow_inf_nan=False), AfterValidator(_plain_number)]
@@ -175,6 +178,19 @@ class TaskRequest(BaseModel):
         max_length=MAX_LABELS,
         description="Your own words about the task, kept and shown.",
         examples=[{"order": "4711"}],
+    )
+
+
+class RemoveRequest(BaseModel):
+    """Which tasks to forget."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    ids: Annotated[list[TaskId], _at_most(MAX_IDS, "ids")] = Field(
+        min_length=1,
+        max_length=MAX_IDS,
+        description="Their ids; doubled ones count once.",
+        examples=[["01976b2e-4c00-7a3c-9d2e-5f1b8c0d4e6a"]],
     )
 
 

@@ -151,6 +151,31 @@ class UndeliveredView(BaseModel):
     next_cursor: str | None = Field(description="Where to go on; null: there are no more.")
 
 
+class TasksView(BaseModel):
+    """A page of tasks."""
+
+    tasks: list[TaskView]
+    next_cursor: str | None = Field(description="Where to go on; null: there are no more.")
+
+
+class LeftView(BaseModel):
+    """A task that was not removed."""
+
+    id: str
+    status: Literal["running", "completed", "failed", "cancelled", "expired"]
+    reason: Literal["running", "callback"] = Field(
+        description="running: a worker is at it. callback: it has ended, and its callback is still on its way."
+    )
+
+
+class RemovedView(BaseModel):
+    """What became of the tasks that were to be removed."""
+
+    removed: int = Field(description="How many are removed now.")
+    gone: int = Field(description="How many were not there (any more).")
+    left: list[LeftView] = Field(description="Those that were left alone.")
+
+
 class TaskTypesView(BaseModel):
     """The task types of this installation, by name."""
 

@@ -13,7 +13,7 @@ from tasklane.cleanup import RemoveDocuments
 from tasklane.clock import SystemClock
 from tasklane.errors import Unavailable
 from tasklane.execute import Execute
-from tasklane.listing import ListCallbacks
+from tasklane.listing import ListCallbacks, ListTasks
 from tasklane.manage import ManageTasks, ReadTasks
 from tasklane.ports import (
     BlobStore,
@@ -27,6 +27,7 @@ from tasklane.ports import (
     TaskStore,
 )
 from tasklane.registry import Registry, load_handlers
+from tasklane.remove import RemoveTasks
 from tasklane.settings import Settings, read_settings
 from tasklane.submit import Submit
 from tasklane.sweep import Sweep
@@ -92,6 +93,16 @@ class Services:
             clock=self.clock,
             timing=self.settings.timing,
         )
+
+    @cached_property
+    def list_tasks(self) -> ListTasks:
+        """Lists tasks."""
+        return ListTasks(store=self.store, clock=self.clock)
+
+    @cached_property
+    def remove_tasks(self) -> RemoveTasks:
+        """Forgets tasks."""
+        return RemoveTasks(store=self.store, clock=self.clock)
 
     @cached_property
     def list_callbacks(self) -> ListCallbacks:

@@ -1,30 +1,94 @@
-"""Use case: find what went wrong among millions of tasks that did not."""
+"""Use case: list tasks, and find what went wrong among millions that did not."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from tasklane import shards
 from tasklane.ports import Clock, TaskStore
-from tasklane.task import CallbackState, Task
+from tasklane.shards import Index
+from tasklane.task import CallbackState, Status, Task
+from tasklane.view import shown_status
 
-Entry: TypeAlias = tuple[int, str]
-"""``outcome_at`` and id of a task in the index of failures."""
+Entry: TypeAlias = shards.Entry
 
-PAGE: Final = 100
-"""Index entries read per shard and round."""
-READ: Final = 25
-"""Tasks read at once."""
-ROUNDS: Final = 5
-"""How often a search goes on where nothing of a round was wanted; then it answers with where to go on."""
+READ: Final = 100
+"""Tasks read at once where not each may be wanted: what one request to the table takes."""
+SPARE: Final = 8
+"""Entries read per shard beyond those wanted: the last ones of a page are not certain."""
+MOST: Final = 1_000
+"""Tasks that a search looks at; then it answers with where to go on."""
+AHEAD_MS: Final = 60_000
+"""How far ahead of this clock another one may have put a task."""
+FAILURES: Final = frozenset({Status.FAILED, Status.CANCELLED, Status.EXPIRED})
+"""What has an index of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """Tasks, the latest first, and where to go on; ``next`` None: there are no more."""
+    """Tasks in order, and where to go on; ``next`` None: there are no more."""
 
     tasks: tuple[Task, ...]
     next: Entry | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Which tasks, in which order. None: whatever it is. ``label``: one of its labels is that, as ``key:value``."""
+
+    status: Status | None = None
+    type: str | None = None
+    label: str | None = None
+    newest: bool = True
+
+    @property
+    def everything(self) -> bool:
+        """True where every task is wanted."""
+        return self.status is self.type is self.label is None
+
+    @property
+    def by_end(self) -> bool:
+        """True where the tasks come in the order of their ends: they are found in the index of failures."""
+        return self.status in FAILURES
+
+    def fits(self, task: Task, now: int) -> bool:
+        """Whether ``task`` is one of those."""
+        return (
+            (self.status is None or shown_status(task, now) is self.status)
+            and (self.type is None or task.type == self.type)
+            and (self.label is None or any(f"{key}:{value}" == self.label for key, value in task.labels.items()))
+        )
+
+
+class ListTasks:
+    """Lists tasks, the newest or the oldest first."""
+
+    def __init__(self, *, store: TaskStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def __call__(self, wanted: Wanted, limit: int, start: Entry | None = None) -> Page:
+        """At most ``limit`` tasks, from ``start`` (a page's ``next``). Raises Unavailable.
+
+        The order is that of creation, or of the ends where ``wanted.by_end``. A page looks at ``MOST`` tasks only, so
+        it may have fewer than there are, even none, and say where to go on.
+        """
+        now, newest = self._clock.now(), wanted.newest
+        look = self._store.failures if wanted.by_end else self._store.recent
+        index = Index(
+            shards=self._store.shards,
+            read=lambda shard, at, count: look(shard, at, count, newest=newest),
+            newest=newest,
+        )
+        first = (now + AHEAD_MS) if newest else 0
+        return _search(
+            self._store,
+            index,
+            first if start is None else start,
+            limit,
+            lambda task: not task.is_gone(now) and wanted.fits(task, now),
+            read=min(limit, READ) if wanted.everything else READ,
+        )
 
 
 class ListCallbacks:
@@ -39,35 +103,41 @@ class ListCallbacks:
 
         Reads the index of failures only, so its cost does not grow with the number of tasks.
         """
-        found: list[Task] = []
-        for _ in range(ROUNDS):
-            entries, more = self._entries(start)
-            for entry, task in self._read(entries):
-                start = entry
-                if task.callback and task.callback.state is CallbackState.UNDELIVERED:
-                    found.append(task)
-                    if len(found) == limit:
-                        return Page(tasks=tuple(found), next=start)
-            start = entries[-1] if entries else start
-            if not more:
-                return Page(tasks=tuple(found), next=None)
-        return Page(tasks=tuple(found), next=start)
+        index = Index(shards=self._store.shards, read=self._store.failures, newest=True)
+        first = self._clock.now() + AHEAD_MS
+        return _search(
+            self._store,
+            index,
+            first if start is None else start,
+            limit,
+            lambda task: task.callback is not None and task.callback.state is CallbackState.UNDELIVERED,
+            read=READ,
+        )
 
-    def _read(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Task]]:
-        """The tasks behind index entries, read a few at a time, since the caller may have enough before the end."""
-        for first in range(0, len(entries), READ):
-            chunk = entries[first : first + READ]
-            tasks = self._store.get([task_id for _, task_id in chunk])
-            yield from ((entry, tasks[entry[1]]) for entry in chunk if entry[1] in tasks)
 
-    def _entries(self, start: Entry | None) -> tuple[Sequence[Entry], bool]:
-        """The next index entries of all shards, the latest first, and whether there may be more behind them."""
-        until = self._clock.now() + 60_000 if start is None else start[0]
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            pages = list(pool.map(lambda shard: self._store.failures(shard, until, PAGE), self._store.shards))
-        entries = sorted((entry for page in pages for entry in page if start is None or entry < start), reverse=True)
-        # At and behind the last moment of a full page there may be more than it has.
-        horizon = max((page[-1][0] for page in pages if len(page) == PAGE), default=None)
-        if horizon is None:
-            return entries, False
-        return [entry for entry in entries if entry[0] > horizon] or entries, True
+def _search(
+    store: TaskStore, index: Index, start: Entry | int, limit: int, fits: Callable[[Task], bool], *, read: int
+) -> Page:
+    """The next ``limit`` tasks that fit; ``read`` tasks are read at once, since there may be enough before the end."""
+    found: list[Task] = []
+    for seen, (entry, task, is_last) in enumerate(_tasks(store, index, start, read), start=1):
+        if task is not None and fits(task):
+            found.append(task)
+        if is_last:
+            break
+        if len(found) == limit or seen == MOST:
+            return Page(tasks=tuple(found), next=entry)
+    return Page(tasks=tuple(found), next=None)
+
+
+def _tasks(store: TaskStore, index: Index, start: Entry | int, read: int) -> Iterator[tuple[Entry, Task | None, bool]]:
+    """Every entry behind ``start`` with its task, None where that is gone, and whether it is the last one."""
+    more = True
+    while more:
+        entries, more = index.following(start, min(read + SPARE, shards.PAGE))
+        for first in range(0, len(entries), read):
+            chunk = entries[first : first + read]
+            tasks = store.get([task_id for _, task_id in chunk])
+            for entry in chunk:
+                yield entry, tasks.get(entry[1]), not more and entry == entries[-1]
+        start = entries[-1] if entries else start

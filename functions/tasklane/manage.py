@@ -32,7 +32,7 @@ class ReadTasks:
         A task whose retention has ended is not found either: the table removes it up to two days late.
         """
         task = self._store.get([task_id]).get(task_id)
-        if task is None or (task.delete_at is not None and task.delete_at * 1000 <= self._clock.now()):
+        if task is None or task.is_gone(self._clock.now()):
             raise TaskNotFound(task_id)
         return task
 

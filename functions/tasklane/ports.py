@@ -75,14 +75,26 @@ class TaskStore(Protocol):
     def renew(self, changes: Sequence[Change]) -> list[Task | Unavailable | None]:
         """As ``save``, for runs that go on: an entry is the task as it is afterwards. None: the run is lost."""
 
+    def remove(self, tasks: Sequence[Task]) -> list[bool | Unavailable]:
+        """Forget tasks. False: refused, as its status, its run or its callback is another by now. Gone already is True.
+
+        What the blob store keeps for them goes by itself, some time later.
+        """
+
     def due(self, shard: str, until: int, limit: int) -> list[str]:
         """Ids of at most ``limit`` tasks whose ``due_at`` is not after ``until``, the longest due first.
 
         May lag behind the last writes. Raises Unavailable.
         """
 
-    def failures(self, shard: str, until: int, limit: int) -> list[tuple[int, str]]:
-        """``outcome_at`` and id of at most ``limit`` tasks for which that is not after ``until``, the latest first.
+    def recent(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
+        """``created_at`` and id of at most ``limit`` tasks, from ``start`` on: backwards if ``newest``, else forwards.
+
+        May lag behind the last writes. Raises Unavailable.
+        """
+
+    def failures(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
+        """As ``recent``, for ``outcome_at``: only of tasks that have one.
 
         May lag behind the last writes. Raises Unavailable.
         """

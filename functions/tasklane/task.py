@@ -230,6 +230,10 @@ class Task:
         """When it expires if it still waits for its first attempt; None: it does not expire (any more)."""
         return self.expires_at if self.status.waiting and self.started_at is None else None
 
+    def is_gone(self, now: int) -> bool:
+        """True where its retention has ended: no reader sees it, though the table removes it up to two days later."""
+        return self.delete_at is not None and self.delete_at * 1000 <= now
+
     def is_held(self, now: int) -> bool:
         """True while a run's lease lasts."""
         return self.status is Status.RUNNING and self.lease_until is not None and now < self.lease_until

@@ -549,21 +549,102 @@ def test_a_task_is_due_from_its_time_on_until_it_is_looked_after(empty_store: Ta
     assert due_everywhere(empty_store, NOW + 999_999) == []
 
 
-# -- failures ----------------------------------------------------------------------------------------------------------
+# -- recent, failures --------------------------------------------------------------------------------------------------
 
 
-def test_what_ended_without_completing_is_found_the_latest_first(empty_store: TaskStore) -> None:
-    failed = [a_task(status=Status.FAILED, outcome_at=NOW - (n * 7919) % 1000) for n in range(60)]
-    kept(empty_store, *failed, a_completed_task(), a_task(), a_task(status=Status.FAILED, outcome_at=NOW + 1))
+@pytest.mark.parametrize("newest", [True, False])
+def test_every_task_is_listed_by_its_creation(empty_store: TaskStore, newest: bool) -> None:  # noqa: FBT001 - a parameter
+    tasks = [a_task(created_at=NOW - (n * 7919) % 1000) for n in range(60)]
+    kept(empty_store, *tasks)
+    created = [task.created_at for task in tasks]
 
     found = []
     for shard in empty_store.shards:
-        entries = empty_store.failures(shard, NOW, 100)
-        assert [at for at, _ in entries] == sorted((at for at, _ in entries), reverse=True)
-        assert [at for at, _ in empty_store.failures(shard, NOW, 2)] == [at for at, _ in entries[:2]]
+        entries = empty_store.recent(shard, max(created) if newest else min(created), 100, newest=newest)
+        times = [at for at, _ in entries]
+        assert times == sorted(times, reverse=newest)
+        for n, at in enumerate(times[:2]):
+            assert empty_store.recent(shard, at, 2, newest=newest) == entries[n : n + 2]
+        found += entries
+
+    assert sorted(found) == sorted((task.created_at, task.id) for task in tasks)
+
+
+@pytest.mark.parametrize("newest", [True, False])
+def test_what_ended_without_completing_is_found_by_its_end(empty_store: TaskStore, newest: bool) -> None:  # noqa: FBT001 - a parameter
+    failed = [a_task(status=Status.FAILED, outcome_at=NOW - (n * 7919) % 1000) for n in range(60)]
+    beyond = a_task(status=Status.FAILED, outcome_at=NOW + 1 if newest else NOW - 1001)
+    kept(empty_store, *failed, a_completed_task(), a_task(), beyond)
+    start = NOW if newest else NOW - 1000
+
+    found = []
+    for shard in empty_store.shards:
+        entries = empty_store.failures(shard, start, 100, newest=newest)
+        assert [at for at, _ in entries] == sorted((at for at, _ in entries), reverse=newest)
+        few = empty_store.failures(shard, start, 2, newest=newest)
+        assert [at for at, _ in few] == [at for at, _ in entries[:2]]
         found += entries
 
     assert sorted(found) == sorted((task.outcome_at or 0, task.id) for task in failed)
+
+
+# -- remove ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_removed_task_is_in_no_index_and_cannot_be_claimed(empty_store: TaskStore) -> None:
+    task, other = a_task(status=Status.FAILED, due_at=NOW, outcome_at=NOW), a_task(due_at=NOW, outcome_at=NOW)
+    kept(empty_store, task, other)
+
+    assert empty_store.remove([task]) == [True]
+
+    assert empty_store.get([task.id, other.id]) == {other.id: other}
+    for shard in empty_store.shards:
+        listed = [*empty_store.recent(shard, NOW, 9), *empty_store.failures(shard, NOW, 9)]
+        assert task.id not in [*empty_store.due(shard, NOW, 9), *(one for _, one in listed)]
+    assert empty_store.claim([a_claim(task)]) == [None]
+    assert empty_store.save([a_change(task, sends=1)]) == [False]
+    assert empty_store.get([task.id]) == {}, "a late message must not make it again"
+
+
+@pytest.mark.parametrize("others", [0, 1])
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        pytest.param({"status": Status.RUNNING}, id="it has begun"),
+        pytest.param({"run": 1}, id="it was rescheduled"),
+        pytest.param({"callback": a_pending_callback()}, id="its callback is sent again"),
+    ],
+)
+def test_a_task_that_somebody_changed_first_is_not_removed(
+    store: TaskStore, meanwhile: dict[str, Any], others: int
+) -> None:
+    task, more = a_task(), [a_task() for _ in range(others)]
+    kept(store, task, *more)
+    changed = task.evolve(**meanwhile)
+    store.save([Change(before=task, after=changed)])
+
+    assert store.remove([task, *more]) == [False, *(True for _ in more)]
+    assert store.get([task.id, *(one.id for one in more)]) == {task.id: changed}
+
+
+def test_a_callback_that_goes_on_keeps_its_task(store: TaskStore) -> None:
+    task = a_completed_task(callback=a_pending_callback(state=CallbackState.UNDELIVERED, tries=10))
+    kept(store, task)
+    again = task.evolve(callback=a_pending_callback(state=CallbackState.PENDING, tries=0))
+    store.save([Change(before=task, after=again)])
+
+    assert store.remove([task]) == [False]
+    assert store.remove([again]) == [True]
+
+
+def test_a_removal_may_be_repeated(store: TaskStore) -> None:
+    tasks = [a_task() for _ in range(30)]  # more than one request takes
+    kept(store, *tasks[1:])
+
+    assert store.remove(tasks[:1]) == [True]
+    assert store.remove(tasks) == store.remove(tasks) == [True] * 30
+    assert store.get([task.id for task in tasks]) == {}
+    assert store.remove([]) == []
 
 
 # -- records of another version ----------------------------------------------------------------------------------------

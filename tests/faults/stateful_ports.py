@@ -131,14 +131,20 @@ class FaultyStore:
     def renew(self, changes: Sequence[Change]) -> list[Task | Unavailable | None]:
         return self._write("renew", changes, self._store.renew)
 
+    def remove(self, tasks: Sequence[Task]) -> list[bool | Unavailable]:
+        return self._store.remove(tasks)
+
+    def recent(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
+        return self._store.recent(shard, start, limit, newest=newest)
+
     def due(self, shard: str, until: int, limit: int) -> list[str]:
         shards = self._store.shards if shard == "all" else [shard]
         numbers = [int(one, 16) for one in shards]
         ask = partial(self._store.due, until=until, limit=limit)
         return self._faults.whole("due", numbers, lambda: [task_id for one in shards for task_id in ask(one)])[:limit]
 
-    def failures(self, shard: str, until: int, limit: int) -> list[tuple[int, str]]:
-        return self._store.failures(shard, until, limit)
+    def failures(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
+        return self._store.failures(shard, start, limit, newest=newest)
 
     def check(self) -> None:
         self._store.check()

@@ -186,7 +186,7 @@ def denied(call: object, **arguments: object) -> bool:
     return False
 
 
-def test_the_api_may_write_tasks_and_may_not_delete_them(
+def test_the_api_may_write_and_remove_tasks_and_may_not_scan_for_them(
     as_api: boto3.Session, running_engine: Engine, deployed: Deployment
 ) -> None:
     dynamodb = as_api.client("dynamodb", endpoint_url=running_engine.target.endpoint)
@@ -194,7 +194,7 @@ def test_the_api_may_write_tasks_and_may_not_delete_them(
 
     assert not denied(dynamodb.put_item, TableName=table, Item=item)
     assert not denied(dynamodb.get_item, TableName=table, Key=item)
-    assert denied(dynamodb.delete_item, TableName=table, Key=item)
+    assert not denied(dynamodb.delete_item, TableName=table, Key=item)
     assert denied(dynamodb.scan, TableName=table)
     assert denied(dynamodb.put_item, TableName=deployed.control_table_name, Item={"pk": {"S": "a"}, "sk": {"S": "b"}})
 

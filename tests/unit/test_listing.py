@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasklane import listing
+from tasklane import listing, shards
 from tasklane.adapters.memory import ManualClock, MemoryTaskStore
 from tasklane.listing import ListCallbacks
 from tasklane.task import CallbackState, Status, Task
@@ -66,7 +66,8 @@ def test_pages_together_show_each_once(store: MemoryTaskStore, list_callbacks: L
 def test_a_search_that_finds_nothing_for_long_says_where_to_go_on(
     store: MemoryTaskStore, list_callbacks: ListCallbacks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "PAGE", 2)
+    monkeypatch.setattr(shards, "PAGE", 2)
+    monkeypatch.setattr(listing, "MOST", 20)
     hidden = given_up(NOW)
     store.put([hidden, *(failed(NOW + 1 + n) for n in range(60))])
 
@@ -84,8 +85,8 @@ def test_an_entry_whose_task_is_gone_does_not_end_the_search(
     ghosts = [(NOW + n, f"ghost-{n}") for n in range(1, 5)]
     real = store.failures
 
-    def with_ghosts(shard: str, until: int, limit: int) -> list[tuple[int, str]]:
-        entries = [*real(shard, until, limit), *(ghost for ghost in ghosts if ghost[0] <= until and shard == "0")]
+    def with_ghosts(shard: str, start: int, limit: int) -> list[tuple[int, str]]:
+        entries = [*real(shard, start, limit), *(ghost for ghost in ghosts if ghost[0] <= start and shard == "0")]
         return sorted(entries, reverse=True)[:limit]
 
     monkeypatch.setattr(store, "failures", with_ghosts)

@@ -1,8 +1,5 @@
 """``/v1/callbacks``: what could not be delivered, and how to send it again."""
 
-import base64
-import binascii
-import json
 import logging
 from typing import Annotated, Any, Final, Literal
 
@@ -10,14 +7,13 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from api import cursor as cursors
 from api import problems
 from api.body import JsonRoute
-from api.errors import InvalidCursor
 from api.openapi import problems as may_answer
 from api.representation import answer, outline, whole
 from api.request import checked_id, services_of
 from api.views import TaskView, UndeliveredView
-from tasklane.listing import Entry
 from tasklane.task import Task
 from tasklane.timestamps import rfc3339
 from tasklane.view import callback_view
@@ -25,6 +21,7 @@ from tasklane.view import callback_view
 logger = logging.getLogger("tasklane.api")
 
 MAX_LIMIT: Final = 100
+LIST: Final = "callbacks"
 
 router = APIRouter(prefix="/v1", tags=["callbacks"], route_class=JsonRoute)
 
@@ -42,15 +39,15 @@ def list_callbacks(
         Literal["undelivered"], Query(description="Which callbacks; those that were given up are kept in a list.")
     ] = "undelivered",
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="At most so many.")] = 50,
-    cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of the page before.")] = "",
+    cursor: Annotated[str, Query(max_length=cursors.MAX_CURSOR, description="`next_cursor` of the page before.")] = "",
 ) -> Response:
     """Callbacks that were tried for days, or that their receiver answered with 410.
 
     A page may have fewer entries than asked for, even none, and still have a `next_cursor`: go on until it is null.
     """
     del state  # there is one list
-    page = services_of(request).list_callbacks.undelivered(limit, _start(cursor))
-    content = {"callbacks": [_entry(task) for task in page.tasks], "next_cursor": page.next and _cursor(page.next)}
+    page = services_of(request).list_callbacks.undelivered(limit, cursors.read(LIST, cursor))
+    content = {"callbacks": [_entry(task) for task in page.tasks], "next_cursor": cursors.write(LIST, page.next)}
     return JSONResponse(content)
 
 
@@ -83,19 +80,3 @@ def _entry(task: Task) -> dict[str, Any]:
         "finished_at": rfc3339(task.finished_at or task.created_at),
         "callback": callback_view(task.callback) if task.callback else None,
     }
-
-
-def _cursor(entry: Entry) -> str:
-    return base64.urlsafe_b64encode(json.dumps(entry).encode()).decode().rstrip("=")
-
-
-def _start(cursor: str) -> Entry | None:
-    if not cursor:
-        return None
-    try:
-        at, task_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, TypeError, binascii.Error) as exc:
-        raise InvalidCursor("The cursor is not one that this API gave.") from exc
-    if type(at) is not int or not isinstance(task_id, str) or not 0 <= at < 10**15:
-        raise InvalidCursor("The cursor is not one that this API gave.")
-    return at, task_id

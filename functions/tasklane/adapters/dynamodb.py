@@ -4,13 +4,14 @@ import contextlib
 import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tasklane.adapters.items import SHARDS, Item, from_item, key, to_item
-from tasklane.adapters.writes import Write, change_write, claim_write
+from tasklane.adapters.writes import Write, change_write, claim_write, removal
 from tasklane.errors import Unavailable
 from tasklane.ports import Change, Claim
 from tasklane.task import Task
@@ -74,32 +75,45 @@ class DynamoDbTaskStore:
         """See TaskStore."""
         return self._write_and_see([change_write(change) for change in changes])
 
+    def remove(self, tasks: Sequence[Task]) -> list[bool | Unavailable]:
+        """See TaskStore. One conditional delete each, several at a time."""
+        if len(tasks) == 1 or not self._batches:
+            return [self._remove(task) for task in tasks]
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="remove") as pool:
+            return list(pool.map(self._remove, tasks))
+
     def due(self, shard: str, until: int, limit: int) -> list[str]:
         """See TaskStore. One query of the sparse index ``due``."""
-        return [item["task_id"]["S"] for item in self._until("due", shard, until, limit, forward=True)]
+        found = self._query("due", "due_at", shard, ("<=", until), limit, forward=True)
+        return [task_id for _, task_id in found]
 
-    def failures(self, shard: str, until: int, limit: int) -> list[tuple[int, str]]:
+    def recent(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
+        """See TaskStore. One query of the index ``recent``."""
+        return self._query("recent", "created_at", shard, _from(start, newest=newest), limit, forward=not newest)
+
+    def failures(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
         """See TaskStore. One query of the sparse index ``outcome``."""
-        found = self._until("outcome", shard, until, limit, forward=False)
-        return [(int(item["outcome_at"]["N"]), item["task_id"]["S"]) for item in found]
+        return self._query("outcome", "outcome_at", shard, _from(start, newest=newest), limit, forward=not newest)
 
     def check(self) -> None:
         """See TaskStore."""
         _ask(lambda: self._client.describe_table(TableName=self._table))
 
-    def _until(self, index: str, shard: str, until: int, limit: int, *, forward: bool) -> list[Item]:
+    def _query(
+        self, index: str, time: str, shard: str, bound: tuple[str, int], limit: int, *, forward: bool
+    ) -> list[tuple[int, str]]:
         answer = _ask(
             lambda: self._client.query(
                 TableName=self._table,
                 IndexName=index,
-                KeyConditionExpression="#shard = :shard AND #time <= :until",
-                ExpressionAttributeNames={"#shard": "shard", "#time": f"{index}_at"},
-                ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"N": str(until)}},
+                KeyConditionExpression=f"#shard = :shard AND #time {bound[0]} :bound",
+                ExpressionAttributeNames={"#shard": "shard", "#time": time},
+                ExpressionAttributeValues={":shard": {"S": shard}, ":bound": {"N": str(bound[1])}},
                 ScanIndexForward=forward,
                 Limit=limit,
             )
         )
-        return answer["Items"]
+        return [(int(item[time]["N"]), item["task_id"]["S"]) for item in answer["Items"]]
 
     def _put(self, task: Task) -> Task | Unavailable:
         try:
@@ -159,6 +173,13 @@ class DynamoDbTaskStore:
             return existing is not None and write.has_happened(existing)
         return True
 
+    def _remove(self, task: Task) -> bool | Unavailable:
+        try:
+            self._client.delete_item(TableName=self._table, **removal(task))
+        except (ClientError, BotoCoreError) as exc:
+            return False if _is_refusal(exc) else _unavailable(exc)
+        return True
+
     def _execute(self, writes: Sequence[Write], *, returning: bool) -> list[Any]:
         return self._batch_execute([write.as_statement(self._table, returning=returning) for write in writes])
 
@@ -174,6 +195,10 @@ class DynamoDbTaskStore:
             if not wanted:
                 return
         raise Unavailable("the table left keys of a batch unprocessed")
+
+
+def _from(start: int, *, newest: bool) -> tuple[str, int]:
+    return ("<=" if newest else ">=", start)
 
 
 def _insert(table: str, item: Item) -> Any:

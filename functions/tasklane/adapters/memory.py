@@ -63,6 +63,11 @@ class MemoryTaskStore:
         with self._lock:
             return [self._tasks[c.before.id] if self._save(c) else None for c in changes]
 
+    def remove(self, tasks: Sequence[Task]) -> list[bool | Unavailable]:
+        """See TaskStore."""
+        with self._lock:
+            return [self._remove(task) for task in tasks]
+
     def due(self, shard: str, until: int, limit: int) -> list[str]:
         """See TaskStore."""
         with self._lock:
@@ -73,15 +78,13 @@ class MemoryTaskStore:
             ]
         return [task_id for _, task_id in sorted(found)[:limit]]
 
-    def failures(self, shard: str, until: int, limit: int) -> list[tuple[int, str]]:
+    def recent(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
         """See TaskStore."""
-        with self._lock:
-            found = [
-                (task.outcome_at, task.id)
-                for task in self._tasks.values()
-                if task.outcome_at is not None and task.outcome_at <= until and self._shard(task.id) == shard
-            ]
-        return sorted(found, reverse=True)[:limit]
+        return self._from(shard, start, limit, lambda task: task.created_at, newest=newest)
+
+    def failures(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
+        """See TaskStore."""
+        return self._from(shard, start, limit, lambda task: task.outcome_at, newest=newest)
 
     def check(self) -> None:
         """See TaskStore."""
@@ -121,6 +124,21 @@ class MemoryTaskStore:
             return False
         self._tasks[task.id] = task.evolve(**{name: getattr(after, name) for name in differing})
         return True
+
+    def _remove(self, task: Task) -> bool:
+        there = self._tasks.get(task.id, task)
+        if (there.status, there.run, there.callback) != (task.status, task.run, task.callback):
+            return False
+        self._tasks.pop(task.id, None)
+        return True
+
+    def _from(
+        self, shard: str, start: int, limit: int, moment: Callable[[Task], int | None], *, newest: bool
+    ) -> list[tuple[int, str]]:
+        with self._lock:
+            tasks = [(moment(task), task.id) for task in self._tasks.values() if self._shard(task.id) == shard]
+        found = [(at, one) for at, one in tasks if at is not None and (at <= start if newest else at >= start)]
+        return sorted(found, reverse=newest)[:limit]
 
     def _shard(self, task_id: str) -> str:
         return self.shards[sum(task_id.encode()) % len(self.shards)]

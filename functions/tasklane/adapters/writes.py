@@ -10,7 +10,7 @@ from typing import Any
 
 from tasklane.adapters.items import Item, Value, guards, key, to_item
 from tasklane.ports import Change, Claim
-from tasklane.task import Status
+from tasklane.task import Status, Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +80,24 @@ class Write:
             "Parameters": parameters,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+
+
+def removal(task: Task) -> dict[str, Any]:
+    """The arguments of DeleteItem, but for the table's name, that delete ``task`` as it is.
+
+    Nobody must have begun to run it, or to deliver its callback, since. A missing item is deleted already.
+    """
+    item = to_item(task)
+    guarded = [name for field in ("status", "run", "callback") for name in guards(field)]
+    names = {f"#a{n}": name for n, name in enumerate(guarded)}
+    values = {f":v{n}": item[name] for n, name in enumerate(guarded) if name in item}
+    unchanged = [f"#a{n} = :v{n}" if name in item else f"attribute_not_exists(#a{n})" for n, name in enumerate(guarded)]
+    return {
+        "Key": key(task.id),
+        "ConditionExpression": f"attribute_not_exists(task_id) OR ({' AND '.join(unchanged)})",
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+    }
 
 
 def claim_write(claim: Claim) -> Write:

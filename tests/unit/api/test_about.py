@@ -117,6 +117,7 @@ def test_the_openapi_document_describes_every_route(api: Installation) -> None:
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
         "/v1/tasks",
+        "/v1/tasks/remove",
         "/v1/tasks/{task_id}",
         "/v1/tasks/{task_id}/cancel",
         "/v1/tasks/{task_id}/callback/redeliver",
