@@ -22,7 +22,7 @@ from pydantic import (
 from api.request import MAX_ID
 from tasklane.registry import MAX_TIMEOUT_SECONDS
 from tasklane.submit import Submission
-from tasklane.task import DEFAULT_PRIORITY, DEFAULT_TENANT, HIGHEST_PRIORITY, LOWEST_PRIORITY
+from tasklane.task import DEFAULT_PRIORITY, DEFAULT_TENANT, HIGHEST_PRIORITY, LOWEST_PRIORITY, CallbackEvent
 from tasklane.timestamps import from_datetime
 from tasklane.transitions import MAX_DELAY_MS
 
@@ -34,6 +34,7 @@ MAX_LABELS: Final = 20
 MAX_DELAY_SECONDS: Final = MAX_DELAY_MS // 1000
 MAX_PAUSES: Final = 20
 MAX_IDS: Final = 100
+EVENTS: Final = [event.value for event in CallbackEvent]
 YEAR: Final = 31_536_000
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -63,6 +64,18 @@ def _group(value: str) -> str:
     if not _visible(value).isascii() or " " in value:
         raise ValueError("Must be of ASCII letters, digits and punctuation.")
     return value
+
+
+def _event(value: Any) -> Any:
+    if value not in EVENTS:
+        raise ValueError(f"Must be one of {', '.join(EVENTS)}; the end is always told.")
+    return CallbackEvent(value)
+
+
+def _each_once(events: list[CallbackEvent]) -> list[CallbackEvent]:
+    if len(set(events)) < len(events):
+        raise ValueError("Name each event once.")
+    return events
 
 
 def _no_credentials(url: AnyUrl) -> AnyUrl:
@@ -106,6 +119,12 @@ LabelKey = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_vi
 LabelValue = Annotated[str, Field(max_length=256)]
 Seconds = Annotated[float, Field(ge=0, le=YEAR, allow_inf_nan=False), AfterValidator(_plain_number)]
 CallbackUrl = Annotated[HttpUrl, AfterValidator(_no_credentials)]
+CallbackEvents = Annotated[
+    list[Annotated[CallbackEvent, BeforeValidator(_event), WithJsonSchema({"type": "string", "enum": EVENTS})]],
+    _at_most(len(EVENTS), "events"),
+    AfterValidator(_each_once),
+    Field(max_length=len(EVENTS), json_schema_extra={"uniqueItems": True}),
+]
 
 
 class RetryRequest(BaseModel):
@@ -165,6 +184,11 @@ class TaskRequest(BaseModel):
         default=None,
         description="The task is posted here, signed, when it is final; http or https, without credentials.",
         examples=["https://example.com/hooks/tasks"],
+    )
+    callback_events: CallbackEvents | None = Field(
+        default=None,
+        description="What to post besides the end, as well as may be: that a run began, that the handler got on.",
+        examples=[["running", "progress"]],
     )
     max_attempts: int | None = Field(default=None, ge=1, le=MAX_ATTEMPTS, description="How often it is tried in all.")
     timeout_seconds: int | None = Field(
@@ -243,6 +267,7 @@ def to_submission(
         run_at=body.run_at,
         expires_at=body.expires_at,
         callback_url=None if body.callback_url is None else str(body.callback_url),
+        callback_events=tuple(body.callback_events or ()),
         max_attempts=body.max_attempts,
         timeout_seconds=body.timeout_seconds,
         retry=(body.retry and body.retry.model_dump(exclude_none=True)) or None,

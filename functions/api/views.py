@@ -46,6 +46,7 @@ class CallbackView(BaseModel):
     """Where the callback goes and how its tries went."""
 
     url: str
+    events: list[Literal["running", "progress"]] = Field(description="What is told besides the end.")
     state: Literal["waiting", "pending", "delivered", "undelivered"]
     tries: int
     next_at: datetime | None

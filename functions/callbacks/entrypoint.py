@@ -28,6 +28,7 @@ def deliver(event: dict[str, Any], context: Any, services: Services | None = Non
         {
             "CallbacksDelivered": report.delivered,
             "CallbacksFailed": report.failed,
+            "EventsTold": report.told,
             "MessagesUnhandled": len(unhandled),
         }
     )

@@ -4,36 +4,25 @@ Its form is Standard Webhooks'
 (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
 """
 
-import json
 import logging
 import random
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 from tasklane import document, transitions
-from tasklane.callback_body import Event, body_of
+from tasklane.callback_body import Event
+from tasklane.callback_post import Letter, Posted, Poster
 from tasklane.dispatch import send_callbacks
-from tasklane.errors import ConfigurationError, Unavailable, public_details
+from tasklane.errors import ConfigurationError, Unavailable
 from tasklane.ids import new_lease_id
 from tasklane.message import CallbackMessage
-from tasklane.ports import (
-    BlobStore,
-    CallbackQueue,
-    CallbackSender,
-    Change,
-    Clock,
-    HttpResponse,
-    SigningSecrets,
-    TaskStore,
-)
+from tasklane.ports import BlobStore, CallbackQueue, CallbackSender, Change, Clock, SigningSecrets, TaskStore
 from tasklane.retry import Random
 from tasklane.save import save_patiently
-from tasklane.signature import signed_headers
-from tasklane.task import MAX_HISTORY, Callback, CallbackState, CallbackTry, Task
+from tasklane.task import MAX_HISTORY, Callback, CallbackState, Task
+from tasklane.tell import GONE, TellEvents, Told, news
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
@@ -48,7 +37,6 @@ JITTER: Final = 0.1
 """A pause is up to this part longer, so that the callbacks of an outage do not all come back together."""
 INLINE_RESULT: Final = 64 * 1024
 """Bytes of JSON of the largest result that a callback carries; a larger one is fetched from the API."""
-GONE: Final = 410
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +46,8 @@ class CallbackReport:
     unhandled: frozenset[int] = frozenset()
     delivered: int = 0
     failed: int = 0
+    told: int = 0
+    """Events of running tasks that were taken."""
 
 
 class DeliverCallbacks:
@@ -78,38 +68,54 @@ class DeliverCallbacks:
         self._store = store
         self._callback_queue = callback_queue
         self._blobs = blobs
-        self._sender = sender
         self._secrets = secrets
         self._clock = clock
         self._timing = timing
         self._random = random
+        self._poster = Poster(sender=sender, clock=clock)
+        self._tell = TellEvents(poster=self._poster, clock=clock)
 
     def __call__(self, messages: Sequence[CallbackMessage], remaining: Callable[[], float]) -> CallbackReport:
         """Deliver the callbacks that ``messages`` announce; ``remaining`` tells the seconds this process still has.
 
-        Never raises for one callback's sake. Without a signing secret nothing is sent and everything comes again.
+        Never raises for one callback's sake. Without a signing secret nothing is sent and everything comes again; all
+        but the events of running tasks, which are no longer news then.
         """
         try:
             secrets = self._secrets.current()
             tasks = self._store.get([message.task_id for message in messages])
         except (Unavailable, ConfigurationError) as exc:
             logger.exception("Callbacks must wait.", extra={"action": "callbacks_wait", "error": str(exc)})
-            return CallbackReport(unhandled=frozenset(range(len(messages))))
+            return CallbackReport(unhandled=frozenset(i for i, m in enumerate(messages) if m.event is None))
         claimed, unhandled = self._claim(messages, tasks)
-        if not claimed:
+        events = news(messages, tasks)
+        if not claimed and not events:
             return CallbackReport(unhandled=unhandled)
         timeout = max(1.0, min(TIMEOUT_SECONDS, remaining() - 2.0))
-        with ThreadPoolExecutor(max_workers=len(claimed), thread_name_prefix="callback") as pool:
-            ended = list(pool.map(lambda task: self._deliver(task, secrets, timeout), claimed))
+        with ThreadPoolExecutor(len(claimed) + len(events), thread_name_prefix="callback") as pool:
+            ends = [pool.submit(self._deliver, task, secrets, timeout) for task in claimed]
+            tries = [pool.submit(self._tell, one, secrets, timeout) for one in events]
+            # A receiver that is slow to take an event keeps no end from being written down.
+            delivered = self._write(claimed, [end.result() for end in ends])
+            told = self._go_on([one.result() for one in tries])
+        return CallbackReport(unhandled=unhandled, delivered=delivered, failed=len(ends) - delivered, told=told)
+
+    def _write(self, claimed: Sequence[Task], ended: Sequence[Task]) -> int:
         # Somebody may have let the callback begin anew meanwhile: its first try has this one's number, but another id.
         guards = ("status", "run", "callback", "lease_id")
         changes = [
             Change(before=task, after=after, unchanged=guards) for task, after in zip(claimed, ended, strict=True)
         ]
-        written = save_patiently(self._store, changes)
+        written = save_patiently(self._store, changes) if changes else []
         send_callbacks(self._callback_queue, written, self._clock.now())
-        delivered = sum(t.callback is not None and t.callback.state is CallbackState.DELIVERED for t in ended)
-        return CallbackReport(unhandled=unhandled, delivered=delivered, failed=len(ended) - delivered)
+        return sum(t.callback is not None and t.callback.state is CallbackState.DELIVERED for t in ended)
+
+    def _go_on(self, told: Sequence[Told]) -> int:
+        """Send the messages of events that are to be tried again; how many were taken."""
+        again = [one.next_try for one in told if one.next_try is not None]
+        if again:
+            self._callback_queue.send(again)
+        return sum(one.taken for one in told)
 
     def _claim(self, messages: Sequence[CallbackMessage], tasks: dict[str, Task]) -> tuple[list[Task], frozenset[int]]:
         now = self._clock.now()
@@ -133,33 +139,19 @@ class DeliverCallbacks:
 
     def _deliver(self, task: Task, secrets: Sequence[str], timeout: float) -> Task:
         callback = _callback(task)
-        started_at, begun = self._clock.now(), time.monotonic()
-        response: HttpResponse | None = None
-        error: str | None = None
-        try:
-            body = json.dumps(self._body(task), ensure_ascii=False, separators=(",", ":")).encode()
-            headers = signed_headers(secrets, f"{task.id}-{task.created_at}-{task.run}", started_at // 1000, body)
-            response = self._sender.post(callback.url, body, headers, timeout)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the others of the batch must be written down
-            error = public_details(exc)["message"]
-        one = CallbackTry(
-            number=callback.tries,
-            started_at=started_at,
-            duration_ms=round((time.monotonic() - begun) * 1000),
-            status_code=response.status_code if response else None,
-            error=error,
-        )
-        return self._after_try(task, one, response)
+        webhook_id = f"{task.id}-{task.created_at}-{task.run}"
+        letter = Letter(url=callback.url, webhook_id=webhook_id, number=callback.tries)
+        return self._after_try(task, self._poster(letter, lambda: self._end_of(task), secrets, timeout))
 
-    def _after_try(self, task: Task, one: CallbackTry, response: HttpResponse | None) -> Task:
-        callback = _callback(task)
+    def _after_try(self, task: Task, posted: Posted) -> Task:
+        callback, one = _callback(task), posted.entry
         callback = replace(callback, history=(*callback.history, one)[-MAX_HISTORY:], next_at=None)
         task = task.evolve(lease_id=None)
         ids = {"task_id": task.id, "try": one.number, "status_code": one.status_code, "error": one.error}
-        if response is not None and 200 <= response.status_code < 300:
+        if posted.delivered:
             logger.info("A callback was delivered.", extra={"action": "callback_delivered", **ids})
             return task.evolve(callback=replace(callback, state=CallbackState.DELIVERED), due_at=None, sends=0)
-        given_up = callback.tries > len(PAUSES) or (response is not None and response.status_code == GONE)
+        given_up = callback.tries > len(PAUSES) or one.status_code == GONE
         if given_up:
             logger.error("A callback is undelivered.", extra={"action": "callback_undelivered", **ids})
             callback = replace(callback, state=CallbackState.UNDELIVERED)
@@ -169,25 +161,24 @@ class DeliverCallbacks:
         logger.warning("A callback will be tried again.", extra={"action": "callback_failed", **ids})
         now = self._clock.now()
         pause = PAUSES[callback.tries - 1] * (1 + JITTER * self._random())
-        wait = max(pause, _retry_after(response, now))
+        wait = max(pause, posted.retry_after(now))
         next_at = now + int(wait * 1000)
         task = transitions.kept(task.evolve(callback=replace(callback, next_at=next_at), sends=0), next_at)
         return task.evolve(due_at=transitions.next_callback_look(task, now, self._timing))
 
-    def _body(self, task: Task) -> dict[str, Any]:
+    def _end_of(self, task: Task) -> Event:
         result, url = None, None
         if task.result is not None and task.result.size <= INLINE_RESULT:
             result = document.read(task.result, self._blobs)
         elif task.result is not None:
             url = f"/v1/tasks/{task.id}/result"
-        event = Event(
+        return Event(
             name=task.status.value,
             task=task,
             at=task.finished_at or task.created_at,
             result=result,
             result_url=url,
         )
-        return body_of(event, getattr(task, "contract", None))
 
 
 def _callback(task: Task) -> Callback:
@@ -198,16 +189,6 @@ def _callback(task: Task) -> Callback:
 
 def _may_begin(task: Task, message: CallbackMessage) -> bool:
     callback = task.callback
-    return callback is not None and callback.state is CallbackState.PENDING and callback.tries == message.number - 1
-
-
-def _retry_after(response: HttpResponse | None, now: int) -> float:
-    """Seconds the receiver asks for (RFC 9110, section 10.2.3), at most a day; 0 where it asks for none."""
-    value = response.headers.get("retry-after", "").strip() if response else ""
-    if value.isascii() and value.isdigit():
-        return float(min(int(value[:9]), 86_400))
-    try:
-        seconds = parsedate_to_datetime(value).timestamp() - now / 1000
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
-    return min(max(seconds, 0.0), 86_400.0)
+    if callback is None or message.event is not None:
+        return False
+    return callback.state is CallbackState.PENDING and callback.tries == message.number - 1

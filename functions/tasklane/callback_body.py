@@ -38,7 +38,7 @@ def standard_body(event: Event) -> dict[str, Any]:
     del data["payload"], data["callback"], data["timings"]
     if event.result_url is not None:
         data["result_url"] = event.result_url
-    return {"type": f"task.{event.name}", "timestamp": rfc3339(event.at), "data": data}
+    return {"type": f"task.{event.name}", "timestamp": rfc3339(event.at), "sequence": event.task.sequence, "data": data}
 
 
 BUILDERS: Final[Mapping[str, Builder]] = {}

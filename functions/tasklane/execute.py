@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasklane import document, transitions
+from tasklane.announce import Announcer
 from tasklane.context import TaskContext
 from tasklane.dispatch import send_callbacks
 from tasklane.ending import Ending, Outcome
@@ -23,7 +24,7 @@ from tasklane.registry import Registry, TaskType
 from tasklane.retry import Random
 from tasklane.run import Run
 from tasklane.save import patiently
-from tasklane.task import Task
+from tasklane.task import CallbackEvent, Task
 from tasklane.transitions import Timing
 from tasklane.watch import Watch
 
@@ -89,7 +90,8 @@ class Execute:
         self._clock = clock
         self._timing = timing
         self._invoker = Invoker()
-        self._watch = Watch(store=store, invoker=self._invoker, clock=clock, timing=timing)
+        self._announcer = Announcer(callback_queue=callback_queue, clock=clock)
+        self._watch = Watch(store=store, invoker=self._invoker, announcer=self._announcer, clock=clock, timing=timing)
         self._outcomes = Outcomes(blobs=blobs, clock=clock, timing=timing, random=random)
 
     def __call__(self, messages: Sequence[TaskMessage], remaining: Callable[[], float]) -> BatchReport:
@@ -130,7 +132,10 @@ class Execute:
         if refused:
             logger.info("Some messages were doubled or late.", extra={"action": "claim_refused", "count": refused})
         ending = self._ending(remaining)
-        self._watch.until_all_end([self._begin(task, remaining()) for task in tasks], ending)
+        runs = [self._begin(task, remaining()) for task in tasks]
+        self._announcer.announce(CallbackEvent.RUNNING, tasks)
+        self._watch.until_all_end(runs, ending)
+        self._announcer.settle()
         return BatchReport(
             unhandled=frozenset(unhandled),
             refused=refused,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
 from tasklane.errors import AttemptLost
-from tasklane.task import DEFAULT_TENANT, HIGHEST_PRIORITY, LOWEST_PRIORITY, Status, Task
+from tasklane.task import DEFAULT_TENANT, HIGHEST_PRIORITY, LOWEST_PRIORITY, CallbackEvent, Status, Task
 
 MAX_DELAY_SECONDS: Final = 900
 """The longest delay a queue carries (SQS: DelaySeconds is at most 15 minutes)."""
@@ -81,12 +81,19 @@ class TaskMessage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallbackMessage:
-    """Down the callback queue: this task's callback may begin its try number ``number``, not before ``send_at``."""
+    """Down the callback queue: this task's callback may begin its try number ``number``, not before ``send_at``.
+
+    With an ``event`` it is not about the task's end, but about something that happened ``at`` some time before, and
+    that is worth telling only while ``sequence`` still is the number of the last event.
+    """
 
     task_id: str
     number: int
     tenant: str = DEFAULT_TENANT
     send_at: int | None = None
+    event: str | None = None
+    sequence: int | None = None
+    at: int | None = None
 
     @classmethod
     def of(cls, task: Task) -> "CallbackMessage":
@@ -95,6 +102,11 @@ class CallbackMessage:
             raise ValueError(f"task {task.id} has no callback")
         callback = task.callback
         return cls(task_id=task.id, number=callback.tries + 1, tenant=task.tenant, send_at=callback.next_at)
+
+    @classmethod
+    def telling(cls, task: Task, event: CallbackEvent, at: int) -> "CallbackMessage":
+        """The message that lets the first try to tell ``event``, the last thing that happened to ``task``, begin."""
+        return cls(task_id=task.id, number=1, tenant=task.tenant, event=event.value, sequence=task.sequence, at=at)
 
     def delay_seconds(self, now: int) -> int:
         """Whole seconds from ``now`` until the try may begin, rounded up, at most what a queue carries."""
@@ -122,7 +134,7 @@ def _to_json(message: TaskMessage | CallbackMessage) -> str:
 
 
 _WAITING: Final = frozenset(status.value for status in Status if status.waiting)
-_FIELD_TYPES: Final[dict[str, type]] = {"task_id": str, "status": str, "type": str, "tenant": str}
+_FIELD_TYPES: Final[dict[str, type]] = {"task_id": str, "status": str, "type": str, "tenant": str, "event": str}
 
 
 _Message = TypeVar("_Message", TaskMessage, CallbackMessage)

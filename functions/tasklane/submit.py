@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from tasklane.errors import IdempotencyConflict, InvalidPayload, InvalidRequest,
 from tasklane.ids import derived_task_id, new_lease_id, new_task_id
 from tasklane.ports import BlobStore, Clock, TaskQueue, TaskStore
 from tasklane.registry import Registry, TaskType
-from tasklane.task import DEFAULT_TENANT, Callback, Status, Task
+from tasklane.task import DEFAULT_TENANT, Callback, CallbackEvent, Status, Task
 from tasklane.transitions import MAX_DELAY_MS, Timing, next_look
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ class Submission:
     run_at: int | None = None
     expires_at: int | None = None
     callback_url: str | None = None
+    callback_events: Sequence[CallbackEvent] = ()
+    """What the callback is to tell besides the end."""
     max_attempts: int | None = None
     timeout_seconds: int | None = None
     retry: Mapping[str, Any] | None = None
@@ -129,7 +131,7 @@ class Submit:
             labels=dict(submission.labels),
             run_at=run_at,
             expires_at=submission.expires_at,
-            callback=Callback(url=submission.callback_url) if submission.callback_url else None,
+            callback=_callback(submission),
             request_hash=submission.request_hash if key is not None else None,
             # Tells this put, repeated by the SDK, from another request with the same key.
             lease_id=new_lease_id() if key is not None else None,
@@ -143,6 +145,17 @@ def _payload_text(payload: Mapping[str, Any]) -> str:
         return document.to_text(dict(payload))
     except (ValueError, TypeError, RecursionError) as exc:
         raise InvalidPayload("The payload is no JSON.", [{"pointer": "/payload", "detail": str(exc)}]) from exc
+
+
+def _callback(submission: Submission) -> Callback | None:
+    if submission.callback_url:
+        return Callback(url=submission.callback_url, events=tuple(submission.callback_events))
+    if submission.callback_events:
+        raise InvalidRequest(
+            "There is nobody to tell the events.",
+            [{"pointer": "/callback_events", "detail": "Give a callback_url, too."}],
+        )
+    return None
 
 
 def _start_time(submission: Submission, now: int) -> int | None:

@@ -68,6 +68,15 @@ REOPENINGS: Final[Mapping[Status, Status]] = {
 """What somebody may do by hand to a final task that did not complete: let it begin again. Nothing does it by itself."""
 
 
+class CallbackEvent(StrEnum):
+    """What a receiver may ask to be told besides a task's end."""
+
+    RUNNING = "running"
+    """A run of the task has begun."""
+    PROGRESS = "progress"
+    """Its handler said how far it is, and that was written."""
+
+
 class CallbackState(StrEnum):
     """Where a task's callback is."""
 
@@ -135,6 +144,7 @@ class Callback:
     """Whom to tell when the task is final, and how that went.
 
     ``tries`` counts the tries begun, ``history`` keeps the last ones that ended, ``next_at`` is when the next is due.
+    ``events`` are those to be told besides the end, ``told`` counts the progress that was announced.
     """
 
     url: str
@@ -142,6 +152,8 @@ class Callback:
     tries: int = 0
     next_at: int | None = None
     history: tuple[CallbackTry, ...] = ()
+    events: tuple[CallbackEvent, ...] = ()
+    told: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,6 +236,17 @@ class Task:
     def attempt(self) -> int:
         """The number of the present or last attempt; 0 before the first."""
         return self.run - self.uncounted
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last event that callbacks tell of it.
+
+        Both terms only grow, in writes that are made anyway: one with each run, the other with each progress that is
+        announced. So each event has a greater number than all before, over retries by hand too, and needs no counter of
+        its own; between a run's end and the next run's beginning there is a number to spare, for the task's end.
+        """
+        told = self.callback.told if self.callback else 0
+        return told + self.run + self.status.final
 
     @property
     def start_by(self) -> int | None:

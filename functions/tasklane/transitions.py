@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tasklane.message import MAX_DELAY_SECONDS
-from tasklane.task import MAX_HISTORY, Attempt, CallbackState, Document, ErrorDetails, Status, Task
+from tasklane.task import MAX_HISTORY, Attempt, CallbackEvent, CallbackState, Document, ErrorDetails, Status, Task
 
 LEASE_SECONDS: Final = 60
 """How long a lease lasts at most before its worker must renew it."""
@@ -94,6 +94,14 @@ def renewed(task: Task, now: int, timing: Timing) -> Task:
     until = lease_until(LEASE_SECONDS, now)
     late_enough = task.due_at is not None and task.due_at >= until
     return task.evolve(lease_until=until, due_at=task.due_at if late_enough else until + timing.recovery_ms)
+
+
+def announced(before: Task, after: Task) -> Task:
+    """``after`` with its progress counted as told, where that is new and somebody wants to be told of progress."""
+    callback = after.callback
+    if callback is None or CallbackEvent.PROGRESS not in callback.events or after.progress == before.progress:
+        return after
+    return after.evolve(callback=replace(callback, told=callback.told + 1))
 
 
 def completed(task: Task, result: Document, now: int, timing: Timing) -> Task:

@@ -60,6 +60,7 @@ def callback_view(callback: Callback) -> dict[str, Any]:
     """Where the callback goes and how its tries went."""
     return {
         "url": callback.url,
+        "events": [event.value for event in callback.events],
         "state": callback.state.value,
         "tries": callback.tries,
         "next_at": _time(callback.next_at),

@@ -7,11 +7,12 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, wait
 from typing import Final
 
 from tasklane import transitions
+from tasklane.announce import Announcer
 from tasklane.ending import Ending
 from tasklane.invoke import Invoker
 from tasklane.ports import Change, Clock, TaskStore
 from tasklane.run import Run
-from tasklane.task import Task
+from tasklane.task import CallbackEvent, Task
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
@@ -29,9 +30,12 @@ HEARTBEAT_SECONDS: Final = 10.0
 class Watch:
     """Looks after runs from their start to their end."""
 
-    def __init__(self, *, store: TaskStore, invoker: Invoker, clock: Clock, timing: Timing) -> None:
+    def __init__(
+        self, *, store: TaskStore, invoker: Invoker, announcer: Announcer, clock: Clock, timing: Timing
+    ) -> None:
         self._store = store
         self._invoker = invoker
+        self._announcer = announcer
         self._clock = clock
         self._timing = timing
 
@@ -72,10 +76,12 @@ class Watch:
             return []
         now = self._clock.now()
         answers = self._store.renew([self._renewal(run, now) for run in runs])
-        lost = []
+        lost, got_on = [], []
         for run, answer in zip(runs, answers, strict=True):
             run.renewed = time.monotonic()
             if isinstance(answer, Task):
+                if answer.sequence != run.task.sequence:
+                    got_on.append(answer)
                 run.task = answer
                 if answer.cancel_requested:
                     self._cancel(run)
@@ -84,10 +90,12 @@ class Watch:
                 run.context.close()
                 self._invoker.abandon(run.future)
                 logger.warning("The run had been lost.", extra={"action": "run_lost", "task_id": run.task.id})
+        self._announcer.announce(CallbackEvent.PROGRESS, got_on)
         return lost
 
     def _renewal(self, run: Run, now: int) -> Change:
-        return Change(before=run.task, after=transitions.renewed(run.last_words(), now, self._timing))
+        after = transitions.announced(run.task, run.last_words())
+        return Change(before=run.task, after=transitions.renewed(after, now, self._timing))
 
     def _cancel(self, run: Run) -> None:
         if run.context.cancelled:

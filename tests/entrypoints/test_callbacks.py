@@ -9,10 +9,10 @@ from callbacks.entrypoint import deliver, handler
 from tasklane import observability
 from tasklane.message import CallbackMessage
 from tasklane.ports import HttpResponse
-from tasklane.task import CallbackState
+from tasklane.task import CallbackEvent, CallbackState
 from tests.entrypoints.conftest import logged, metrics
 from tests.support.aws_lambda import LambdaContext, sqs_event
-from tests.support.builders import a_completed_task, a_pending_callback
+from tests.support.builders import NOW, a_completed_task, a_pending_callback, a_running_task
 from tests.support.installation import Installation
 
 Printed = Callable[[], list[dict[str, Any]]]
@@ -39,6 +39,22 @@ def test_callbacks_are_delivered_and_counted(home: Installation, printed: Printe
     assert (failed["try"], failed["status_code"]) == (1, 500)
     states = [task.callback.state for task in home.store._tasks.values() if task.callback]
     assert states == [CallbackState.DELIVERED, CallbackState.PENDING, CallbackState.DELIVERED]
+
+
+def test_an_event_of_a_running_task_is_told_and_counted_apart(home: Installation, printed: Printed) -> None:
+    observability.get_logger()
+    events = (CallbackEvent.RUNNING,)
+    task = a_running_task(callback=a_pending_callback(state=CallbackState.WAITING, events=events))
+    home.store.put([task])
+    message = CallbackMessage.telling(task, CallbackEvent.RUNNING, NOW)
+
+    answer = deliver(sqs_event([message.to_json()], "callbacks"), LambdaContext(), home.services)
+
+    assert answer == {"batchItemFailures": []}
+    lines = printed()
+    assert metrics(lines) == {"EventsTold": 1}
+    (told,) = logged(lines, "event_told")
+    assert (told["task_id"], told["event"], told["sequence"]) == (task.id, "running", 1)
 
 
 def test_a_poison_record_fails_alone(home: Installation, printed: Printed) -> None:

@@ -11,6 +11,7 @@ from tasklane.ports import Change, Claim
 from tasklane.task import (
     Attempt,
     Callback,
+    CallbackEvent,
     CallbackState,
     CallbackTry,
     Document,
@@ -121,6 +122,8 @@ def a_task_with_every_field(**changes: Any) -> Task:
                 CallbackTry(number=1, started_at=NOW, duration_ms=12, status_code=503),
                 CallbackTry(number=2, started_at=NOW + 1, duration_ms=15_000, error="no answer"),
             ),
+            events=(CallbackEvent.RUNNING, CallbackEvent.PROGRESS),
+            told=5,
         ),
         due_at=NOW + 7,
         sends=3,

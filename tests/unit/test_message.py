@@ -49,7 +49,7 @@ def test_a_message_comes_back_as_it_was(
     )
 
     assert TaskMessage.from_json(message.to_json()) == message
-    callback = CallbackMessage(task_id=task_id, number=run, send_at=times[0])
+    callback = CallbackMessage(task_id=task_id, number=run, send_at=times[0], event=kind, at=times[1])
     assert CallbackMessage.from_json(callback.to_json()) == callback
 
 
@@ -109,6 +109,8 @@ def test_what_no_tasklane_wrote_is_no_message(body: str) -> None:
         {"task_id": "t", "number": 1, "send_at": None},
         {"task_id": "\udfff", "number": 1},
         {"task_id": "t", "number": 10**40},
+        {"task_id": "t", "number": 1, "event": 1},
+        {"task_id": "t", "number": 1, "event": "running", "sequence": "1"},
         GOOD,
     ],
 )

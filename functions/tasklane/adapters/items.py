@@ -8,7 +8,8 @@ field of the same name in ``tasklane.task`` says what an attribute means; the ot
                                    a result with the payload as dictionary, since results resemble payloads
 ``payload_key``, ``payload_size``  instead of ``payload`` where it is in the blob store; likewise for the others
 ``progress_message``               the sentence of ``progress``, which itself holds the fraction
-``callback_url``, ``callback_state``, ``callback_tries``, ``callback_next_at``, ``callback_history``
+``callback_url``, ``callback_state``, ``callback_tries``, ``callback_next_at``, ``callback_history``,
+``callback_events`` (with commas between), ``callback_told``
 """
 
 import json
@@ -21,6 +22,7 @@ from tasklane.task import (
     DEFAULT_TENANT,
     Attempt,
     Callback,
+    CallbackEvent,
     CallbackState,
     CallbackTry,
     Document,
@@ -180,6 +182,10 @@ def _callback_item(callback: Callback | None) -> Item:
     }
     if callback.next_at is not None:
         item["callback_next_at"] = {"N": str(callback.next_at)}
+    if callback.events:
+        item["callback_events"] = {"S": ",".join(callback.events)}
+    if callback.told:
+        item["callback_told"] = {"N": str(callback.told)}
     if callback.history:
         item["callback_history"] = {"L": [_plain(asdict(one)) for one in callback.history]}
     return item
@@ -193,8 +199,14 @@ def _read_callback(item: Mapping[str, Value]) -> Callback | None:
         state=CallbackState(item["callback_state"]["S"]),
         tries=int(item["callback_tries"]["N"]),
         next_at=int(item["callback_next_at"]["N"]) if "callback_next_at" in item else None,
+        events=tuple(CallbackEvent(one) for one in _words(item.get("callback_events"))),
+        told=int(item["callback_told"]["N"]) if "callback_told" in item else 0,
         history=tuple(CallbackTry(**_value(one)) for one in item.get("callback_history", {}).get("L", ())),
     )
+
+
+def _words(value: Value | None) -> Sequence[str]:
+    return value["S"].split(",") if value else ()
 
 
 def _plain(value: Any) -> Value:

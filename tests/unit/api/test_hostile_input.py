@@ -61,6 +61,7 @@ def test_what_is_no_strict_json_is_refused(api: Installation, content: str | byt
     assert [error["pointer"] for error in problem.get("errors", [])] == ([] if pointer is None else [pointer])
 
 
+HOOK = {"callback_url": "https://hooks.example.com/"}
 FIELDS: list[tuple[str, Any, str]] = [
     ("no object", [], ""),
     ("null", None, ""),
@@ -114,6 +115,12 @@ FIELDS: list[tuple[str, Any, str]] = [
     ("a URL with a NUL", {"type": "echo", "callback_url": "http://example.com/\x00"}, "/callback_url"),
     ("an overlong URL", {"type": "echo", "callback_url": f"https://example.com/{'x' * 2048}"}, "/callback_url"),
     ("a URL overlong in ASCII", {"type": "echo", "callback_url": f"https://example.com/{'ü' * 600}"}, "/callback_url"),
+    ("an event that is none", {"type": "echo", **HOOK, "callback_events": ["completed"]}, "/callback_events/0"),
+    ("an event that is a list", {"type": "echo", **HOOK, "callback_events": [["running"]]}, "/callback_events/0"),
+    ("an event twice", {"type": "echo", **HOOK, "callback_events": ["running", "running"]}, "/callback_events"),
+    ("too many events", {"type": "echo", **HOOK, "callback_events": ["running"] * 3}, "/callback_events"),
+    ("events that are a word", {"type": "echo", **HOOK, "callback_events": "running"}, "/callback_events"),
+    ("events for nobody", {"type": "echo", "callback_events": ["running"]}, "/callback_events"),
     ("no attempts", {"type": "echo", "max_attempts": 0}, "/max_attempts"),
     ("too many attempts", {"type": "echo", "max_attempts": 101}, "/max_attempts"),
     ("a timeout of 0", {"type": "echo", "timeout_seconds": 0}, "/timeout_seconds"),
@@ -298,8 +305,9 @@ JSON = st.recursive(
     max_leaves=12,
 )
 NAMES = ("type", "payload", "priority", "tenant", "delay_seconds", "run_at", "expires_at", "callback_url", "labels")
+CALLBACKS = ("callback_events",)
 BODIES = st.fixed_dictionaries(
-    {"type": st.just("echo") | JSON}, optional={name: JSON for name in NAMES if name != "type"}
+    {"type": st.just("echo") | JSON}, optional={name: JSON for name in (*NAMES, *CALLBACKS) if name != "type"}
 ).map(json.dumps)
 
 

@@ -55,8 +55,19 @@ def test_what_the_caller_says_holds(api: Installation) -> None:
     assert task["callback"]["state"] == "waiting"
 
 
+@pytest.mark.parametrize("events", [["running", "progress"], ["progress"], [], None])
+def test_a_caller_says_what_is_to_be_told_besides_the_end(api: Installation, events: list[str] | None) -> None:
+    url = "https://hooks.example.com/"
+
+    response = api.submit({"type": "echo", "callback_url": url, "callback_events": events})
+
+    view = TaskView.model_validate_json(response.content)
+    assert view.callback is not None
+    assert view.callback.events == (events or [])
+
+
 def test_null_is_as_good_as_nothing(api: Installation) -> None:
-    nothing = dict.fromkeys(("priority", "delay_seconds", "run_at", "expires_at", "callback_url", "max_attempts"))
+    nothing = dict.fromkeys(("priority", "delay_seconds", "run_at", "expires_at", "callback_url", "callback_events"))
 
     assert api.submit({"type": "count", "payload": {"n": 1}} | nothing).json()["priority"] == 2
 
