@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from functools import partial
+from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from tasklane import document, transitions
@@ -23,10 +24,12 @@ from tasklane.retry import MAX_PAUSE_SECONDS, Random, next_attempt_at
 from tasklane.run import Run
 from tasklane.save import patiently, pauses_while
 from tasklane.task import Document, ErrorDetails, Task
+from tasklane.timestamps import rfc3339
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
 
+_BELOW_HANDLERS = frozenset({"tasklane", "concurrent", "asyncio"})
 _Kept = TypeVar("_Kept", bound=Document | None)
 
 
@@ -109,9 +112,27 @@ class Outcomes:
         except Exception:  # a policy, or an error, that cannot be asked must not cost the batch its outcomes
             logger.exception("A retry policy could not be followed.", extra={"action": "policy_failed", **_ids(task)})
             retry_at = None
-        logger.warning("An attempt failed.", extra={"action": "attempt_failed", **_ids(task)}, exc_info=error)
+        follows, extra = what_follows(task, retry_at)
+        extra |= {"action": "attempt_failed", **_ids(task)}
+        logger.warning("An attempt failed%s.", follows, extra=extra, exc_info=_as_the_handler_sees_it(error))
         details = ErrorDetails(**public_details(error))
         return transitions.attempt_failed(task, details, now, self._timing, retry_at=retry_at)
+
+
+def what_follows(task: Task, retry_at: int | None) -> tuple[str, dict[str, Any]]:
+    """What the log says after "An attempt failed": the rest of the sentence, and its keys."""
+    left = {"attempts_left": max(0, task.max_attempts - task.attempt)}
+    if retry_at is None:
+        return ", and with it the task", left
+    return "; another one follows", {"next_attempt_at": rfc3339(retry_at), **left}
+
+
+def _as_the_handler_sees_it(error: Exception) -> tuple[type[Exception], Exception, TracebackType | None]:
+    """The error without the worker's own frames, which are the same in every log line."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _BELOW_HANDLERS:
+        trace = trace.tb_next
+    return type(error), error, trace or error.__traceback__
 
 
 class _Keeper:

@@ -117,7 +117,10 @@ class Registry:
         name of one (``retry.NAMED``). Raises ConfigurationError for a name that is taken or unknown, a timeout or
         priority out of range, or a function without an annotated payload.
         """
-        policy = named_policy(retry) if isinstance(retry, str) else retry or RetryPolicy()
+        _require_name(name)
+        policy: object = named_policy(retry) if isinstance(retry, str) else retry or RetryPolicy()
+        if not isinstance(policy, RetryPolicy):
+            raise ConfigurationError(f"retry of {name!r} is a RetryPolicy or the name of one, not {policy!r}")
         timeouts = (timeout_seconds, policy.timeout_seconds, DEFAULT_TIMEOUT_SECONDS)
 
         def register(handler: _Handler) -> _Handler:
@@ -147,9 +150,9 @@ class Registry:
         """Register a task type. Raises ConfigurationError."""
         if task_type.name in self._types:
             raise ConfigurationError(f"task type {task_type.name!r} is registered twice")
-        if not 1 <= task_type.timeout_seconds <= MAX_TIMEOUT_SECONDS:
+        if not _is_from(1, MAX_TIMEOUT_SECONDS, task_type.timeout_seconds):
             raise ConfigurationError(f"timeout_seconds of {task_type.name!r} is not from 1 to {MAX_TIMEOUT_SECONDS}")
-        if not LOWEST_PRIORITY <= task_type.priority <= HIGHEST_PRIORITY:
+        if not _is_from(LOWEST_PRIORITY, HIGHEST_PRIORITY, task_type.priority):
             raise ConfigurationError(f"there is no lane for the priority of {task_type.name!r}: {task_type.priority}")
         self._types[task_type.name] = task_type
         return task_type
@@ -189,6 +192,17 @@ def _signature(name: str, handler: Callable[..., Any]) -> tuple[Any, Any, bool]:
     if not (isinstance(payload_type, type) and issubclass(payload_type, BaseModel)):
         raise ConfigurationError(f"the payload of {name!r} must be a pydantic model")
     return payload_type, hints.get("return", Any), len(parameters) == 2
+
+
+def _require_name(name: object) -> None:
+    if callable(name):  # @task without parentheses would swallow the function
+        raise ConfigurationError('@task wants the name of the task type: @task("name")')
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"the name of a task type is a text, not {name!r}")
+
+
+def _is_from(least: int, most: int, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _require_finite(value: Any) -> None:

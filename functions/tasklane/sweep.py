@@ -14,6 +14,7 @@ from tasklane import transitions
 from tasklane.dispatch import send_callbacks, send_to_lanes
 from tasklane.errors import AttemptLost, Unavailable, public_details
 from tasklane.ids import new_lease_id
+from tasklane.outcome import what_follows
 from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
 from tasklane.registry import Registry
 from tasklane.retry import Random, RetryPolicy, next_attempt_at
@@ -158,9 +159,10 @@ class Sweep:
         if task.cancel_requested:
             return transitions.cancelled(task, now, self._timing)
         error = AttemptLost(f"The worker of attempt {task.attempt} was lost: its lease ran out.")
-        extra = {"action": "attempt_lost", "task_id": task.id, "attempt": task.attempt}
-        logger.warning("A worker was lost.", extra=extra)
         retry_at = next_attempt_at(task, self._policy(task), error, now, self._random)
+        follows, extra = what_follows(task, retry_at)
+        extra |= {"action": "attempt_lost", "task_id": task.id, "task_type": task.type, "attempt": task.attempt}
+        logger.warning("An attempt was lost with its worker%s.", follows, extra=extra)
         return transitions.attempt_failed(
             task,
             ErrorDetails(**public_details(error)),

@@ -14,10 +14,12 @@ import signal
 import socket
 import sys
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.local.api import POLL_LANES
 from infra.local.lifeline import Parent
+from infra.local.wrong_code import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +41,13 @@ def main() -> None:
         return
 
     sys.path.insert(0, functions)
-    from api.app import create_app  # noqa: PLC0415 - from the folder that was given
-    from tasklane.registry import load_handlers  # noqa: PLC0415
+    try:
+        from api.app import create_app  # noqa: PLC0415 - from the folder that was given
+        from tasklane.registry import load_handlers  # noqa: PLC0415
 
-    load_handlers()  # what cannot be imported must show before this process takes over
+        load_handlers()  # what cannot be imported must show before this process takes over
+    except Exception as exc:  # noqa: BLE001 - whatever code does that is being edited
+        sys.exit(explain(exc, Path(functions)))
     parent.say_ready()
     environment = parent.next_line()
     if not environment:

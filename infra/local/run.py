@@ -16,6 +16,7 @@ from infra.local.errors import LocalRunError
 from infra.template import TEMPLATE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from infra.local.api import Api
@@ -59,7 +60,7 @@ def _start(options: Options, terminal: Terminal, stack: ExitStack) -> _Session:
     groups = logs.log_groups(session.clients, deployed.function_names)
     stack.enter_context(logs.following(session.clients, groups, terminal))
     callbacks = stack.enter_context(receiver.receiving(terminal, options.webhook_secret))
-    ready.say_ready(terminal, options, place, deployed, callbacks)
+    session.when_it_serves(lambda: ready.say_ready(terminal, options, place, deployed, callbacks))
     return session
 
 
@@ -78,6 +79,8 @@ class _Session:
         self._api = served
         self._deployed: Deployment | None = None
         self._environment: dict[str, str] = {}
+        self._serves = False
+        self._say_ready: Callable[[], None] | None = None
 
     def deploy(self, zipped: package.Package, template: provision.Template | None = None) -> Deployment:
         """Deploy template and code, and let the API serve under its function's role and variables."""
@@ -95,6 +98,13 @@ class _Session:
         self._serve(deployed)
         provision.warm_up(self.clients, deployed.callback_function_name)
         return deployed
+
+    def when_it_serves(self, say_ready: Callable[[], None]) -> None:
+        """Say that all is ready: now, or once code has been saved that the API can start with."""
+        if self._serves:
+            say_ready()
+        else:
+            self._say_ready = say_ready
 
     def follow_edits(self) -> None:
         """Redeploy whenever a file of the functions or the template is saved."""
@@ -137,9 +147,14 @@ class _Session:
         return zipped
 
     def _serve(self, deployed: Deployment) -> None:
-        provision.warm_up(self.clients, deployed.worker_function_name)
-        if not self._api.serve(self._environment):
+        if self._api.can_take_over():  # what the API cannot import the worker cannot either
+            provision.warm_up(self.clients, deployed.worker_function_name)
+        self._serves = self._api.serve(self._environment)
+        if not self._serves:
             self._terminal.say("The API did not start with this code; mend it and save it.", "bold red")
+        elif self._say_ready:
+            self._say_ready()
+            self._say_ready = None
 
 
 def _interrupt_once() -> None:

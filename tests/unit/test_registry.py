@@ -118,11 +118,25 @@ def test_a_function_that_is_no_handler_is_refused_by_name(registry: Registry, ha
         ({"timeout_seconds": 901}, "timeout_seconds of 'pay' is not from 1 to 900"),
         ({"priority": 0}, "no lane for the priority of 'pay'"),
         ({"priority": 6}, "no lane for the priority of 'pay'"),
+        ({"priority": "high"}, "no lane for the priority of 'pay'"),
+        ({"timeout_seconds": 1.5}, "timeout_seconds of 'pay' is not from 1 to 900"),
+        ({"retry": 3}, "retry of 'pay' is a RetryPolicy or the name of one, not 3"),
     ],
 )
 def test_defaults_out_of_range_are_refused(registry: Registry, defaults: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         registry.task("pay", **defaults)(pay)
+
+
+@pytest.mark.parametrize("name", ["", 5, None])
+def test_a_name_is_a_text(registry: Registry, name: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"the name of a task type is a text, not {name!r}"):
+        registry.task(name)
+
+
+def test_a_decorator_without_a_name_is_refused_and_not_ignored(registry: Registry) -> None:
+    with pytest.raises(ConfigurationError, match=r'@task wants the name of the task type: @task\("name"\)'):
+        registry.task(pay)  # type: ignore[arg-type]
 
 
 def test_a_name_is_registered_once(registry: Registry) -> None:
