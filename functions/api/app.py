@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api import openapi
+from api import contracts, openapi
 from api.edge import Edge
 from api.problems import add_handlers
 from api.routes import callbacks, changes, documents, health, lists, task_types, tasks
@@ -22,12 +22,13 @@ def create_app(services: Services | None = None) -> FastAPI:
         summary="A task API on API Gateway, Lambda, SQS and DynamoDB.",
         description=openapi.DESCRIPTION,
         license_info={"name": "MIT", "identifier": "MIT"},
-        openapi_tags=openapi.TAGS,
+        openapi_tags=[*openapi.TAGS, *contracts.TAGS],
         redirect_slashes=False,  # a redirected POST loses its body in many clients
         redoc_url=None,
         lifespan=_lifespan,
     )
     app.state.services = services or Services()
+    app.state.contract_views = contracts.VIEWS
     app.add_middleware(Edge)
     add_handlers(app)
     for router in (
@@ -39,6 +40,8 @@ def create_app(services: Services | None = None) -> FastAPI:
         task_types.router,
         health.router,
     ):
+        app.include_router(router)
+    for router in contracts.ROUTERS:
         app.include_router(router)
     return app
 

@@ -35,7 +35,10 @@ class Edge:
                 started = True
                 message = {**message, "headers": [*message["headers"], header]}
             elif head:
-                message = {**message, "body": b""}
+                await send({**message, "body": b"", "more_body": False})
+                if message.get("more_body"):
+                    raise ClientDisconnect  # a stream would go on as long as there is something to tell
+                return
             await send(message)
 
         try:

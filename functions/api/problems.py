@@ -84,6 +84,8 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
 }
 """What callers can mend; everything else is 5xx and says nothing about its inside."""
 
+NO_STEPS: Final = frozenset({"[key]", "[input_data]", "[payload]"})
+"""What pydantic adds to a place that is no step to it: after a wrong key of a mapping, and the tag of a union."""
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 BY_STATUS: Final[Mapping[int, Kind]] = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
@@ -114,6 +116,7 @@ def problem(
     detail: str,
     issues: Sequence[Issue] = (),
     headers: Mapping[str, str] | None = None,
+    media_type: str = MEDIA_TYPE,
     **extensions: Any,
 ) -> Response:
     """The problem document as a response; ``extensions`` are further members (RFC 9457, section 3.2)."""
@@ -127,7 +130,7 @@ def problem(
     if issues:
         document["errors"] = [dict(issue) for issue in issues]
     content = json.dumps(document | extensions, ensure_ascii=False).encode("utf-8", "replace")
-    return Response(content, kind.status, headers, MEDIA_TYPE)
+    return Response(content, kind.status, headers, media_type)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -155,7 +158,7 @@ async def _refusal(request: Request, exc: Exception) -> Response:
     else:
         detail = getattr(exc, "detail", None) or str(exc)
     if isinstance(exc, errors.DocumentTooLarge):
-        issues = [{"pointer": "/payload", "detail": f"At most {exc.limit} bytes of JSON."}]
+        issues = exc.issues or [{"pointer": "/payload", "detail": f"At most {exc.limit} bytes of JSON."}]
     if isinstance(exc, refused.BodyTooLarge):
         headers = {"connection": "close"}  # the rest of the body is not read
     return problem(request, kind, detail, issues, headers)
@@ -205,8 +208,7 @@ async def _unavailable(request: Request, exc: Exception) -> Response:
 
 
 def _pointer(location: Sequence[Any]) -> str:
-    # pydantic names a wrong key of a mapping by the key and then "[key]".
-    return "".join(f"/{escape(str(part))}" for part in location[1:] if part != "[key]")
+    return "".join(f"/{escape(str(part))}" for part in location[1:] if part not in NO_STEPS)
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ The documents' texts are spliced in as they are kept: up to 10 MiB are neither p
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from starlette.responses import Response
 
 from tasklane.bootstrap import Services
 from tasklane.document import MAX_DOCUMENT
-from tasklane.task import Status, Task
+from tasklane.task import Document, Status, Task
 from tasklane.view import shown_status, task_view
 
 LAMBDA_ANSWER: Final = 6_291_556 - 131_072
@@ -57,20 +58,32 @@ def whole(services: Services, known: Outline, payload: str | None = None, *, fet
     those in the blob store, where ``fetch`` is False; nothing can go wrong then.
     """
     task = known.task
-    documents = {"payload": task.payload} | ({"result": task.result} if task.result else {})
+    texts = fitting_texts(services, _documents(task), payload, fetch=fetch)
+    members = [known.text[:-1]]
+    for name in ("payload", "result"):
+        members.append(f'"{name}":{texts.get(name, "null")}')
+        url = f'"/v1/tasks/{task.id}/{name}"' if name in _documents(task) and name not in texts else "null"
+        members.append(f'"{name}_url":{url}')
+    return (",".join(members) + "}").encode()
+
+
+def fitting_texts(
+    services: Services,
+    documents: Mapping[str, Document],
+    payload: str | None = None,
+    *,
+    fetch: bool = True,
+    limit: int = LAMBDA_ANSWER,
+) -> dict[str, str]:
+    """The texts of those of the documents that one answer may carry; for the rest as in ``whole``."""
     texts: dict[str, str] = {}
     for name in _fitting({name: document.size for name, document in documents.items()}, MAX_DOCUMENT):
         if name == "payload" and payload is not None:
             texts[name] = payload
         elif fetch or documents[name].text is not None:
             texts[name] = services.read.text(documents[name])
-    inlined = _fitting({name: escaped_size(text) for name, text in texts.items()}, LAMBDA_ANSWER)
-    members = [known.text[:-1]]
-    for name in ("payload", "result"):
-        members.append(f'"{name}":{texts[name] if name in inlined else "null"}')
-        url = f'"/v1/tasks/{task.id}/{name}"' if name in documents and name not in inlined else "null"
-        members.append(f'"{name}_url":{url}')
-    return (",".join(members) + "}").encode()
+    inlined = _fitting({name: escaped_size(text) for name, text in texts.items()}, limit)
+    return {name: texts[name] for name in inlined}
 
 
 def escaped_size(text: str) -> int:
@@ -100,6 +113,10 @@ def answer(known: Outline, content: bytes, status: int = 200) -> Response:
 
 def _headers(known: Outline) -> dict[str, str]:
     return {"etag": known.etag, "cache-control": "no-cache"}
+
+
+def _documents(task: Task) -> dict[str, Document]:
+    return {"payload": task.payload} | ({"result": task.result} if task.result else {})
 
 
 def _fitting(sizes: dict[str, int], limit: int) -> frozenset[str]:

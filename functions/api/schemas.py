@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
+from fastapi import Header
 from pydantic import (
     AfterValidator,
     AnyUrl,
@@ -124,6 +125,17 @@ CallbackEvents = Annotated[
     _at_most(len(EVENTS), "events"),
     AfterValidator(_each_once),
     Field(max_length=len(EVENTS), json_schema_extra={"uniqueItems": True}),
+]
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]+$",
+        description="Your own name for this request. Sent again with the same body, it makes no second task.",
+    ),
 ]
 
 
@@ -274,11 +286,11 @@ def to_submission(
         labels=body.labels,
         idempotency_key=idempotency_key,
         caller=caller,
-        request_hash=None if idempotency_key is None else _digest(sent),
+        request_hash=None if idempotency_key is None else digest(sent),
         correlation_id=correlation_id,
     )
 
 
-def _digest(sent: Any) -> str:
+def digest(sent: Any) -> str:
     """The same for the same JSON value, however its text was spaced and ordered."""
     return hashlib.sha256(json.dumps(sent, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -97,6 +97,7 @@ class TaskView(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     timings: TimingsView
+    contract: str | None = Field(description="The contract that it was submitted through; null: `/v1`.")
     payload: Any = Field(description="What it was submitted with.", examples=[{"n": 10}])
     payload_url: str | None = Field(description="Where to get the payload when it is too large to be in here.")
     result: Any = Field(description="What the handler returned; null until then.", examples=[{"result": 55}])

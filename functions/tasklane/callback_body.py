@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from tasklane.task import Task
 from tasklane.timestamps import rfc3339
-from tasklane.view import task_view
+from tasklane.view import failure, simple_status, task_view
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,13 +35,34 @@ def standard_body(event: Event) -> dict[str, Any]:
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#payload-structure
     """
     data = task_view(event.task, event.at, payload=None, result=event.result)
-    del data["payload"], data["callback"], data["timings"]
+    del data["payload"], data["callback"], data["timings"], data["contract"]
     if event.result_url is not None:
         data["result_url"] = event.result_url
     return {"type": f"task.{event.name}", "timestamp": rfc3339(event.at), "sequence": event.task.sequence, "data": data}
 
 
-BUILDERS: Final[Mapping[str, Builder]] = {}
+TASK_EXECUTION: Final = "task-execution"
+"""The contract whose callbacks have a body of their own."""
+
+
+def task_execution_body(event: Event) -> dict[str, Any]:
+    """The body of the contract ``TASK_EXECUTION``: times are when it was completed, statuses capitals."""
+    task, told = event.task, rfc3339(event.at)
+    result = None
+    if isinstance(event.result, dict):
+        known = {name: event.result.get(name) for name in ("name", "parameters")}
+        rest = {name: value for name, value in event.result.items() if name not in known}
+        result = {**known, "completed_at": told, "result_data": rest}
+    return {
+        "task_id": task.id,
+        "status": simple_status(task).value.upper(),
+        "result": result,
+        "error": failure(task),
+        "completed_at": told,
+    }
+
+
+BUILDERS: Final[Mapping[str, Builder]] = {TASK_EXECUTION: task_execution_body}
 """The builders of contracts that want another body, by the contract's name (``Task.contract``)."""
 
 

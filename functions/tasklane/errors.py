@@ -71,8 +71,8 @@ class DocumentTooLarge(InvalidRequest):
     ``size`` and ``limit`` are bytes of JSON text.
     """
 
-    def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"The document has {size} bytes; the limit is {limit} bytes.")
+    def __init__(self, size: int, limit: int, issues: Sequence[Mapping[str, str]] = ()) -> None:
+        super().__init__(f"The document has {size} bytes; the limit is {limit} bytes.", issues)
         self.size = size
         self.limit = limit
 

@@ -43,6 +43,8 @@ class Submission:
     request_hash: str | None = None
     """Digest of what was asked, to tell a repetition from another request under the same key."""
     correlation_id: str | None = None
+    contract: str | None = None
+    """The contract that it came through; None: /v1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +138,7 @@ class Submit:
             # Tells this put, repeated by the SDK, from another request with the same key.
             lease_id=new_lease_id() if key is not None else None,
             correlation_id=submission.correlation_id,
+            contract=submission.contract,
         )
         return task.evolve(due_at=next_look(task, now, self._timing))
 

@@ -223,6 +223,8 @@ class Task:
     """Digest of the submitted body, where an idempotency key came with it."""
     correlation_id: str | None = None
     """The caller's id for the request that submitted it, for the logs."""
+    contract: str | None = None
+    """The contract that it was submitted through, in whose words it answers; None: ``/v1``."""
     outcome_at: int | None = None
     """When it ended other than completed, or its callback was given up: keeps it in the index of failures."""
     delete_at: int | None = None

@@ -13,6 +13,16 @@ def shown_status(task: Task, now: int) -> Status:
     return task.status
 
 
+def simple_status(task: Task) -> Status:
+    """The status for clients that know four: pending, running, completed, failed. It never goes backwards.
+
+    A task that waits for its next attempt goes on running; what ended in any other way than completed has failed.
+    """
+    if task.status.final:
+        return task.status if task.status is Status.COMPLETED else Status.FAILED
+    return Status.PENDING if task.started_at is None else Status.RUNNING
+
+
 def task_view(task: Task, now: int, *, payload: Any, result: Any) -> dict[str, Any]:
     """Everything about a task that JSON can say. ``payload`` and ``result`` are the documents' values."""
     return {
@@ -48,12 +58,20 @@ def task_view(task: Task, now: int, *, payload: Any, result: Any) -> dict[str, A
         "started_at": _time(task.started_at),
         "finished_at": _time(task.finished_at),
         "timings": timings_view(task),
+        "contract": task.contract,
     }
 
 
 def error_view(task: Task) -> dict[str, str] | None:
     """The task's last error."""
     return {"type": task.error.type, "message": task.error.message} if task.error else None
+
+
+def failure(task: Task) -> str | None:
+    """Why it failed, in words; None where it did not (yet)."""
+    if simple_status(task) is not Status.FAILED:
+        return None
+    return task.error.message if task.status is Status.FAILED and task.error else f"The task is {task.status.value}."
 
 
 def callback_view(callback: Callback) -> dict[str, Any]:

@@ -186,7 +186,8 @@ def _id_in(answer: str) -> str | None:
         found = json.loads(answer)
     except ValueError:
         return None
-    return str(found["id"]) if isinstance(found, dict) and "id" in found else None
+    ids = [found[name] for name in ("id", "task_id") if isinstance(found, dict) and name in found]
+    return str(ids[0]) if ids else None
 
 
 def test_no_page_is_forgotten() -> None:

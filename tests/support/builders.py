@@ -129,6 +129,7 @@ def a_task_with_every_field(**changes: Any) -> Task:
         sends=3,
         request_hash="d1e2",
         correlation_id="req-1",
+        contract="task-queue",
         outcome_at=NOW + 8,
         delete_at=NOW // 1000 + 9,
         has_blobs=True,

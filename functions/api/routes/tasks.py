@@ -5,7 +5,7 @@ import contextlib
 import logging
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -24,7 +24,7 @@ from api.representation import (
     whole,
 )
 from api.request import caller_of, checked_id, services_of
-from api.schemas import TaskRequest, to_submission
+from api.schemas import IdempotencyKey, TaskRequest, to_submission
 from api.views import TaskView
 from tasklane import document
 from tasklane.errors import Unavailable
@@ -82,15 +82,7 @@ _IF_NONE_MATCH: Final[dict[str, Any]] = {
 def submit_task(
     request: JsonRequest,
     body: TaskRequest,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            min_length=1,
-            max_length=255,
-            pattern=r"^[\x20-\x7e]+$",
-            description="Your own name for this request. Sent again with the same body, it makes no second task.",
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Accept a task. It is kept before the answer is sent; from then on it reaches a final status, whatever fails.
 

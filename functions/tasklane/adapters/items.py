@@ -41,7 +41,7 @@ SHARDS: Final = tuple("0123456789abcdef")
 DEFLATE_FROM: Final = 256
 """Bytes of JSON below which deflating saves nothing worth an unreadable item."""
 
-_STRINGS: Final = ("type", "tenant", "lease_id", "request_hash", "correlation_id")
+_STRINGS: Final = ("type", "tenant", "lease_id", "request_hash", "correlation_id", "contract")
 _NUMBERS: Final = (
     "priority",
     "created_at",
