@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import correlation
-from api.problems import INTERNAL_ERROR, INVALID_REQUEST, MEDIA_TYPE, Kind, Problem
+from api.problems import INTERNAL_ERROR, INVALID_REQUEST, MEDIA_TYPE, UNAVAILABLE, Kind, Problem
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
@@ -25,19 +25,24 @@ Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem doc
 Pointer for each wrong field. Every answer carries an `X-Correlation-Id`: yours, or a new one.
 """
 
+TASK_HEADERS: Final = {
+    "ETag": {"description": "Names this state of the task.", "required": True, "schema": {"type": "string"}},
+    "Cache-Control": {"description": "no-cache: keep it, but ask again.", "schema": {"type": "string"}},
+}
+"""What comes with a task."""
+
 _SCHEMA: Final = {"$ref": "#/components/schemas/Problem"}
 _CORRELATION: Final = {"$ref": "#/components/parameters/CorrelationId"}
+_HEADERS: Final = {correlation.HEADER: {"$ref": "#/components/headers/CorrelationId"}}
+_RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 
 def problems(*kinds: Kind) -> Responses:
-    """The ``responses`` of a route that may answer with these kinds of problem, and with any other 5xx."""
+    """The ``responses`` of a route that may answer with these kinds of problem, or with an internal error."""
     by_status: dict[int | str, list[Kind]] = {}
-    for kind in kinds:
+    for kind in (*kinds, INTERNAL_ERROR):
         by_status.setdefault(kind.status, []).append(kind)
-    responses = {
-        status: _response("; ".join(kind.title for kind in some) + ".", some) for status, some in by_status.items()
-    }
-    return responses | {"default": _response("Any other problem.", [INTERNAL_ERROR])}
+    return {status: _response("; ".join(kind.title for kind in some) + ".", some) for status, some in by_status.items()}
 
 
 class Api(FastAPI):
@@ -67,13 +72,32 @@ def _document(app: FastAPI) -> dict[str, Any]:
         "CorrelationId": {
             "name": correlation.HEADER,
             "in": "header",
-            "description": "Names this request in the answer and in the logs; a new one is made where it is missing.",
-            "schema": {"type": "string", "maxLength": 128},
+            "description": "Names this request in the answer and in the logs: at most 128 letters, digits and "
+            "`._~:/+=@-`. Where it is missing or has anything else, a new one is made.",
+            "schema": {"type": "string"},
+        }
+    }
+    components["headers"] = {
+        "CorrelationId": {
+            "description": "Names this request in the logs.",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
         }
     }
     for operation in _operations(document):
         operation.setdefault("parameters", []).append(_CORRELATION)
+        _finish(operation["responses"])
+    for name in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(name, None)
     return document
+
+
+def _finish(responses: dict[str, Any]) -> None:
+    """FastAPI adds a 422 of its own shape to every operation with parameters: nothing here answers with that."""
+    if "HTTPValidationError" in str(responses.get("422")):
+        del responses["422"]
+    for response in responses.values():
+        response["headers"] = response.get("headers", {}) | _HEADERS
 
 
 def _operations(document: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -87,6 +111,7 @@ def _response(description: str, kinds: list[Kind]) -> dict[str, Any]:
         "content": {
             MEDIA_TYPE: {"schema": _SCHEMA, "examples": {kind.name: {"value": _example(kind)} for kind in kinds}}
         },
+        "headers": dict(_RETRY_AFTER) if UNAVAILABLE in kinds else {},
     }
 
 

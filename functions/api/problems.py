@@ -28,7 +28,8 @@ logger = logging.getLogger("tasklane.api")
 
 URI_PREFIX: Final = "urn:tasklane:problem:"
 MEDIA_TYPE: Final = "application/problem+json"
-RETRY_AFTER_SECONDS: Final = 2
+RETRY_AFTER: Final = {"retry-after": "2"}
+"""Seconds after which what did not answer is worth another request."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,7 +204,7 @@ async def _unavailable(request: Request, exc: Exception) -> Response:
         request,
         UNAVAILABLE,
         "It refused or was too slow. Send the same request again; with an Idempotency-Key that is always safe.",
-        headers={"retry-after": str(RETRY_AFTER_SECONDS)},
+        headers=RETRY_AFTER,
     )
 
 

@@ -97,6 +97,11 @@ def _at_most(count: int, of_what: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number, and 3.0 is an integer of it (JSON Schema Validation, section 6.1.1)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _plain_number(value: float) -> float:
     """An integer where it is one: kept and shown as it was written."""
     return int(value) if value.is_integer() else value
@@ -109,8 +114,11 @@ def _drop_default(schema: dict[str, Any]) -> None:
 Time = Annotated[
     int,
     BeforeValidator(_time),
-    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T08:30:00Z"]}),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+WHOLE: Final = BeforeValidator(_whole)
+"""Stands after the bounds of an integer: before them it would keep them out of the JSON Schema."""
+Priority = Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY), WHOLE]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_visible)]
 Tenant = Annotated[
     str, Field(min_length=1, max_length=MAX_NAME, json_schema_extra={"pattern": "^[!-~]+$"}), AfterValidator(_group)
@@ -173,24 +181,28 @@ class RetryRequest(BaseModel):
 class TaskRequest(BaseModel):
     """A task to be done. A field that is missing or null is as the task type says."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"type": "FibonacciTask", "payload": {"n": 10}, "priority": 3}]},
+    )
 
     type: Name = Field(description="The task type: which handler runs it.", examples=["FibonacciTask"])
     payload: dict[str, Any] = Field(
         default={}, description="The handler's input; checked against its model.", examples=[{"n": 10}]
     )
-    priority: int | None = Field(
+    priority: Priority | None = Field(
         default=None,
-        ge=LOWEST_PRIORITY,
-        le=HIGHEST_PRIORITY,
         description="5 is first, 1 is last; 3 unless the task type says otherwise.",
         examples=[3],
     )
     tenant: Tenant = Field(default=DEFAULT_TENANT, description="Whose task it is; tenants share a lane fairly.")
-    delay_seconds: int | None = Field(
-        default=None, ge=0, le=MAX_DELAY_SECONDS, description="Not before this many seconds from now. Or give run_at."
+    delay_seconds: Annotated[int, Field(ge=0, le=MAX_DELAY_SECONDS), WHOLE] | None = Field(
+        default=None, description="Not before this many seconds from now. Or give run_at."
     )
-    run_at: Time | None = Field(default=None, description="Not before this time. Or give delay_seconds.")
+    run_at: Time | None = Field(
+        default=None, description="Not before this time. Or give delay_seconds.", examples=["2026-01-31T08:30:00Z"]
+    )
     expires_at: Time | None = Field(default=None, description="Not started by then, the task ends as expired.")
     callback_url: CallbackUrl | None = Field(
         default=None,
@@ -202,9 +214,11 @@ class TaskRequest(BaseModel):
         description="What to post besides the end, as well as may be: that a run began, that the handler got on.",
         examples=[["running", "progress"]],
     )
-    max_attempts: int | None = Field(default=None, ge=1, le=MAX_ATTEMPTS, description="How often it is tried in all.")
-    timeout_seconds: int | None = Field(
-        default=None, ge=1, le=MAX_TIMEOUT_SECONDS, description="How long one attempt may take."
+    max_attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS), WHOLE] | None = Field(
+        default=None, description="How often it is tried in all."
+    )
+    timeout_seconds: Annotated[int, Field(ge=1, le=MAX_TIMEOUT_SECONDS), WHOLE] | None = Field(
+        default=None, description="How long one attempt may take."
     )
     retry: Annotated[RetryRequest, _at_most(MAX_PAUSES, "fields")] | None = Field(
         default=None, description="When it is tried again after an error, where that differs from its type's policy."
@@ -240,10 +254,8 @@ class TaskChange(BaseModel):
     )
 
     run_at: Time | None = Field(default=None, description="Not before this time; null: at once.")
-    priority: int = Field(
+    priority: Priority = Field(
         default=DEFAULT_PRIORITY,
-        ge=LOWEST_PRIORITY,
-        le=HIGHEST_PRIORITY,
         description="5 is first, 1 is last.",
         examples=[5],
         json_schema_extra=_drop_default,

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from api import cursor as cursors
 from api import problems
 from api.body import JsonRoute
+from api.openapi import TASK_HEADERS
 from api.openapi import problems as may_answer
 from api.representation import answer, outline, whole
 from api.request import checked_id, services_of
@@ -57,7 +58,10 @@ def list_callbacks(
     response_model=TaskView,
     summary="Send a callback again",
     response_description="Accepted: the callback is on its way, from the beginning of its schedule.",
-    responses=may_answer(problems.TASK_NOT_FOUND, problems.INVALID_TRANSITION, problems.UNAVAILABLE),
+    responses={
+        202: {"headers": TASK_HEADERS},
+        **may_answer(problems.TASK_NOT_FOUND, problems.INVALID_TRANSITION, problems.UNAVAILABLE),
+    },
 )
 def redeliver_callback(request: Request, task_id: str) -> Response:
     """Send the callback of a final task again, whether it was delivered or given up.

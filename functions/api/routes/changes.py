@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api import problems
 from api.body import JsonRequest, JsonRoute
+from api.openapi import TASK_HEADERS
 from api.openapi import problems as may_answer
 from api.representation import answer, outline, whole
 from api.request import checked_id, services_of
@@ -25,8 +26,10 @@ _CANCEL: Final[dict[str, Any]] = {
     "summary": "Cancel a task",
     "response_description": "Cancelled: it was waiting, and never starts (again).",
     "responses": {
+        200: {"headers": TASK_HEADERS},
         202: {
             "model": TaskView,
+            "headers": TASK_HEADERS,
             "description": "Requested: it is running, and its handler will hear of it. Its `cancel_requested` is true.",
         },
         **may_answer(problems.TASK_NOT_FOUND, problems.INVALID_TRANSITION, problems.UNAVAILABLE),
@@ -52,7 +55,10 @@ def cancel_task(request: Request, task_id: str) -> Response:
     response_model=TaskView,
     summary="Retry a task",
     response_description="Accepted: it begins again, and will reach a final status once more.",
-    responses=may_answer(problems.TASK_NOT_FOUND, problems.INVALID_TRANSITION, problems.UNAVAILABLE),
+    responses={
+        202: {"headers": TASK_HEADERS},
+        **may_answer(problems.TASK_NOT_FOUND, problems.INVALID_TRANSITION, problems.UNAVAILABLE),
+    },
 )
 def retry_task(request: Request, task_id: str) -> Response:
     """Let a failed, cancelled or expired task begin again at once, with as many more attempts as its type has.
@@ -68,15 +74,18 @@ def retry_task(request: Request, task_id: str) -> Response:
     response_model=TaskView,
     summary="Reschedule a task",
     response_description="The task as it is now.",
-    responses=may_answer(
-        problems.INVALID_JSON,
-        problems.TASK_NOT_FOUND,
-        problems.INVALID_TRANSITION,
-        problems.TOO_LARGE,
-        problems.UNSUPPORTED_MEDIA_TYPE,
-        problems.INVALID_REQUEST,
-        problems.UNAVAILABLE,
-    ),
+    responses={
+        200: {"headers": TASK_HEADERS},
+        **may_answer(
+            problems.INVALID_JSON,
+            problems.TASK_NOT_FOUND,
+            problems.INVALID_TRANSITION,
+            problems.TOO_LARGE,
+            problems.UNSUPPORTED_MEDIA_TYPE,
+            problems.INVALID_REQUEST,
+            problems.UNAVAILABLE,
+        ),
+    },
 )
 def reschedule_task(request: JsonRequest, task_id: str, body: TaskChange) -> Response:
     """Give a task that waits another start or another priority, in the manner of JSON Merge Patch (RFC 7396).

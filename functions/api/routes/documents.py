@@ -19,6 +19,13 @@ router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 _DOCUMENT: Final[dict[str, Any]] = {
     "description": "The JSON document.",
     "content": {"application/json": {"schema": {}}},
+    "headers": {
+        "Vary": {"description": "Accept-Encoding", "schema": {"type": "string"}},
+        "Content-Encoding": {
+            "description": "gzip, where it is taken and the document would not fit a Lambda's answer otherwise.",
+            "schema": {"type": "string"},
+        },
+    },
 }
 
 

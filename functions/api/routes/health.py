@@ -46,7 +46,7 @@ async def health(
     # What is wrong names accounts and resources: it belongs in the log, not in a public answer.
     logger.error("The deep health check found something wrong.", extra={"action": "unhealthy", "wrong": wrong})
     detail = f"Not answering: {', '.join(wrong)}."
-    return problems.problem(request, problems.UNAVAILABLE, detail, checks=checks)
+    return problems.problem(request, problems.UNAVAILABLE, detail, headers=problems.RETRY_AFTER, checks=checks)
 
 
 @router.get("/", include_in_schema=False)

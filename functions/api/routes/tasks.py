@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from api import correlation, problems
 from api.body import JsonRequest, JsonRoute
+from api.openapi import TASK_HEADERS
 from api.openapi import problems as may_answer
 from api.representation import (
     Outline,
@@ -38,8 +39,8 @@ LONGEST_PAUSE: Final = 0.5
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=JsonRoute)
 
-_TASK_HEADERS: Final = {
-    "ETag": {"description": "Names this state of the task.", "schema": {"type": "string"}},
+_LOCATION: Final = TASK_HEADERS | {
+    "Location": {"description": "The task's path.", "required": True, "schema": {"type": "string"}}
 }
 _IF_NONE_MATCH: Final[dict[str, Any]] = {
     "parameters": [
@@ -63,9 +64,10 @@ _IF_NONE_MATCH: Final[dict[str, Any]] = {
         200: {
             "model": TaskView,
             "description": "The Idempotency-Key was used before with the same body: this is the task that it made.",
-            "headers": {"Idempotency-Replayed": {"description": "true", "schema": {"type": "string"}}},
+            "headers": _LOCATION
+            | {"Idempotency-Replayed": {"description": "true", "required": True, "schema": {"const": "true"}}},
         },
-        202: {"headers": {"Location": {"description": "The task's path.", "schema": {"type": "string"}}}},
+        202: {"headers": _LOCATION},
         **may_answer(
             problems.INVALID_JSON,
             problems.INVALID_PARAMETER,
@@ -105,11 +107,12 @@ def submit_task(
     )
     # A repeated request has the same body: a payload that lies in the blob store need not be fetched from there.
     payload = document.to_text(body.payload) if task.payload.text is None else task.payload.text
-    content = whole(services, outline(task, services.clock.now()), payload)
-    headers = {"location": f"/v1/tasks/{task.id}"}
+    shown = outline(task, services.clock.now())
+    response = answer(shown, whole(services, shown, payload), 200 if submitted.replayed else 202)
+    response.headers["location"] = f"/v1/tasks/{task.id}"
     if submitted.replayed:
-        headers["idempotency-replayed"] = "true"
-    return Response(content, 200 if submitted.replayed else 202, headers, "application/json")
+        response.headers["idempotency-replayed"] = "true"
+    return response
 
 
 @router.get(
@@ -118,8 +121,8 @@ def submit_task(
     summary="See a task, or wait for it",
     response_description="The task.",
     responses={
-        200: {"headers": _TASK_HEADERS},
-        304: {"description": "The task is as the If-None-Match says.", "headers": _TASK_HEADERS},
+        200: {"headers": TASK_HEADERS},
+        304: {"description": "The task is as the If-None-Match says.", "headers": TASK_HEADERS},
         **may_answer(problems.INVALID_PARAMETER, problems.TASK_NOT_FOUND, problems.UNAVAILABLE),
     },
     openapi_extra=_IF_NONE_MATCH,

@@ -95,6 +95,7 @@ def test_deep_health_names_what_does_not_answer_and_no_more() -> None:
 
         problem = the_problem(response, 503, "unavailable")
         assert problem["checks"] == {"table": "unavailable", "lanes": "ok", "callback_queue": "ok"}
+        assert response.headers["retry-after"] == "2"
         assert "secret" not in response.text
         assert api.client.get("/health").status_code == 200
 
@@ -136,8 +137,8 @@ def test_the_openapi_document_describes_every_route(api: Installation) -> None:
         for operation in path.values():
             assert operation["summary"]
             assert operation["tags"]
-            default = operation["responses"]["default"]
-            assert default["content"]["application/problem+json"]["schema"]["$ref"].endswith("/Problem")
+            internal = operation["responses"]["500"]
+            assert internal["content"]["application/problem+json"]["schema"]["$ref"].endswith("/Problem")
             assert "HTTPValidationError" not in str(operation)
 
 
@@ -145,7 +146,7 @@ def test_the_openapi_document_shows_bodies_answers_and_problems(api: Installatio
     document = the_document(api)
 
     post = document["paths"]["/v1/tasks"]["post"]
-    assert {"200", "202", "400", "413", "415", "422", "503", "default"} == set(post["responses"])
+    assert {"200", "202", "400", "413", "415", "422", "500", "503"} == set(post["responses"])
     assert "idempotency-conflict" in str(post["responses"]["422"])
     assert set(document["components"]["schemas"]["TaskView"]["properties"]) == set(TaskView.model_fields)
     request = document["components"]["schemas"]["TaskRequest"]
@@ -157,6 +158,44 @@ def test_the_openapi_document_shows_bodies_answers_and_problems(api: Installatio
     assert "default" not in change["properties"]["priority"], "a priority that is not given stays"
     assert "invalid-transition" in str(document["paths"]["/v1/tasks/{task_id}"]["delete"]["responses"]["409"])
     assert all(name.split("/")[-1] in document["components"]["schemas"] for name in references(document, "schemas"))
+
+
+def test_the_openapi_document_leaves_no_status_open(api: Installation) -> None:
+    for path, operation in operations(the_document(api)):
+        assert "default" not in operation["responses"], path
+        assert all(status.isdecimal() for status in operation["responses"]), path
+
+
+def test_the_openapi_document_names_the_headers_of_every_answer(api: Installation) -> None:
+    document = the_document(api)
+
+    for path, operation in operations(document):
+        for status, response in operation["responses"].items():
+            assert response["headers"]["X-Correlation-Id"] == {"$ref": "#/components/headers/CorrelationId"}, path
+            assert ("Retry-After" in response["headers"]) is (status == "503"), path
+    assert document["components"]["headers"]["CorrelationId"]["required"] is True
+
+
+def test_the_bounds_of_integers_are_in_the_openapi_document(api: Installation) -> None:
+    fields = the_document(api)["components"]["schemas"]["TaskRequest"]["properties"]
+
+    for name, least, most in (("priority", 1, 5), ("max_attempts", 1, 100), ("timeout_seconds", 1, 900)):
+        assert fields[name]["anyOf"][0] == {"type": "integer", "minimum": least, "maximum": most}
+
+
+def test_the_example_of_a_task_is_accepted(api: Installation) -> None:
+    example = the_document(api)["components"]["schemas"]["TaskRequest"]["examples"][0]
+
+    assert api.submit(example | {"type": "count"}).status_code == 202
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every operation, with its address."""
+    return [
+        (f"{method} {path}", operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
 
 
 def references(part: Any, kind: str) -> set[str]:

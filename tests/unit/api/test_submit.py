@@ -19,6 +19,7 @@ def test_a_task_is_accepted_kept_and_sent(api: Installation) -> None:
     assert response.status_code == 202
     task = response.json()
     assert response.headers["location"] == f"/v1/tasks/{task['id']}"
+    assert response.headers["etag"] == api.client.get(f"/v1/tasks/{task['id']}").headers["etag"]
     assert (task["status"], task["type"], task["payload"], task["result"]) == ("pending", "count", {"n": 10}, None)
     assert api.store.get([task["id"]])[task["id"]].status is Status.PENDING
     assert api.queues.depth(2) == 1, "the lane of its type's priority"
@@ -64,6 +65,14 @@ def test_a_caller_says_what_is_to_be_told_besides_the_end(api: Installation, eve
     view = TaskView.model_validate_json(response.content)
     assert view.callback is not None
     assert view.callback.events == (events or [])
+
+
+def test_an_integer_may_be_written_with_a_fraction_of_zero(api: Installation) -> None:
+    response = api.post('{"type": "echo", "payload": {"a": 1.0}, "priority": 4.0, "max_attempts": 2e0}')
+
+    assert response.status_code == 202
+    assert (response.json()["priority"], response.json()["max_attempts"]) == (4, 2)
+    assert '"payload":{"a":1.0}' in response.text, "a payload stays as it was written"
 
 
 def test_null_is_as_good_as_nothing(api: Installation) -> None:

@@ -1,0 +1,177 @@
+"""What schemathesis is told about this API that an OpenAPI document has no words for, and what it checks besides.
+
+Loaded by schemathesis itself (SCHEMATHESIS_HOOKS), in the process that test_openapi.py starts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import urllib.request
+import zlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import schemathesis
+from pydantic import HttpUrl, TypeAdapter, ValidationError
+from schemathesis.openapi.checks import RejectedPositiveData
+
+if TYPE_CHECKING:
+    from schemathesis import Case, CheckContext, HookContext, Response
+    from schemathesis.core.failures import Failure
+
+API = os.environ["FUZZ_API"]
+RECEIVER = os.environ["FUZZ_RECEIVER"]
+REPORT = os.environ["FUZZ_REPORT"]
+
+LONGEST_WAIT = 0.2
+"""Seconds; a task that waits for tomorrow is not worth the twenty that a caller may wait."""
+TYPES: tuple[tuple[str, dict[str, Any] | None], ...] = (
+    ("echo", None),
+    ("fetch_url", {"url": RECEIVER}),  # the receiver refuses: these fail
+    ("sleep", {"seconds": 0.5}),
+)
+"""What a valid, and nearly always unknown, task type is replaced by: name, and the payload where not any will do."""
+
+BEYOND_THE_SCHEMA: tuple[tuple[str, str], ...] = (
+    ("invalid-parameter", "cursor"),  # a cursor is what an answer gave
+    ("invalid-request", "/run_at|/expires_at|/delay_seconds"),  # times relate to now and to each other
+    ("invalid-request", "/retry"),  # a list of pauses or a backoff, not both
+    ("invalid-request", "/callback_url"),  # no credentials
+    ("invalid-request", "/type|/labels/.*"),  # no invisible characters
+    ("idempotency-conflict", ""),
+    ("unknown-task-type", "/type"),
+    ("invalid-payload", "/payload.*"),
+)
+"""Why data that fits the schema may be refused: problem, and where (a pointer, or a word of the detail)."""
+
+OF_EVERY_ANSWER = frozenset({"date", "server", "content-type", "content-length", "transfer-encoding"})
+UNROUTED = frozenset({"not-found", "method-not-allowed"})
+"""Problems of addresses and methods that are no operation of the document."""
+
+_URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_seen: Counter[tuple[str, str]] = Counter()
+_calls: Counter[str] = Counter()
+
+
+@schemathesis.hook
+def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None:
+    """Let no answer have fields that the document does not name; a problem may (RFC 9457, section 3.2)."""
+    for name, schema in raw_schema["components"]["schemas"].items():
+        if "properties" in schema and name != "Problem":
+            schema.setdefault("additionalProperties", False)
+
+
+@schemathesis.hook
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
+    """Turn valid values that lead nowhere, or out of this machine, into valid ones that lead further."""
+    if _is_wait(case.query.get("wait")):
+        case.query = case.query | {"wait": min(case.query["wait"], LONGEST_WAIT)}
+    if isinstance(case.body, dict):
+        case.body = _led_further(case.body)
+    if "task_id" in case.path_parameters:
+        _calls[case.operation.label] += 1
+        if (count := _calls[case.operation.label]) % 3 == 0:
+            case.path_parameters = case.path_parameters | {"task_id": _a_task(cancelled=count % 2 == 0)}
+
+
+def _a_task(*, cancelled: bool) -> str:
+    """The id of a new task: the tasks of other answers are nearly all completed, and may not be changed any more."""
+    task_id: str = _post("/v1/tasks", {"type": "echo", "delay_seconds": 3600, "callback_url": RECEIVER})["id"]
+    if cancelled:
+        _post(f"/v1/tasks/{task_id}/cancel", None)
+    return task_id
+
+
+def _post(path: str, body: Any) -> Any:
+    content = None if body is None else json.dumps(body).encode()
+    headers = {"content-type": "application/json"}
+    request = urllib.request.Request(API + path, content, headers, method="POST")
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
+
+
+def _is_wait(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 20
+
+
+def _led_further(body: dict[str, Any]) -> dict[str, Any]:
+    odd = zlib.crc32(json.dumps(body, sort_keys=True).encode())  # varies, and is the same under the same seed
+    changed = {name: RECEIVER if _is_url(value) else value for name, value in body.items()}
+    for name, seconds in (("run_at", 3600), ("expires_at", 7200)):
+        if isinstance(value := body.get(name), str) and _TIME.fullmatch(value) and odd % 4:
+            changed[name] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+    if isinstance(value := body.get("type"), str) and 0 < len(value) <= 128 and value.isprintable():
+        changed["type"], payload = TYPES[odd % len(TYPES)]
+        if payload and isinstance(body.get("payload", {}), dict):
+            changed["payload"] = payload
+        if odd % 2 and body.get("delay_seconds", 0) is None and body.get("run_at") is None:
+            changed["delay_seconds"] = 3600  # so that there are waiting tasks, too
+    return changed
+
+
+def _is_url(value: Any) -> bool:
+    try:
+        _URL.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+@schemathesis.hook
+def filter_failure(context: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
+    """Accept that valid data is refused where no schema could have told."""
+    return not (isinstance(failure, RejectedPositiveData) and _is_beyond_the_schema(_problem(response)))
+
+
+def _is_beyond_the_schema(problem: dict[str, Any]) -> bool:
+    places = [error["pointer"] for error in problem.get("errors", [])] or [problem["detail"]]
+    known = [where for kind, where in BEYOND_THE_SCHEMA if kind == _kind(problem)]
+    return all(
+        any(re.fullmatch(where, place, re.DOTALL) or where in place.split() for where in known) for place in places
+    )
+
+
+def _problem(response: Response) -> dict[str, Any]:
+    problem: dict[str, Any] = json.loads(response.content)
+    return problem
+
+
+def _kind(problem: dict[str, Any]) -> str:
+    return str(problem["type"]).removeprefix("urn:tasklane:problem:")
+
+
+@schemathesis.check
+def answers_are_described(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+    """Every header that is sent and every kind of problem stands in the document."""
+    described = case.operation.definition.raw["responses"].get(str(response.status_code))
+    if response.status_code >= 400:
+        problem = _problem(response)
+        assert response.headers["x-correlation-id"] == [problem["correlation_id"]]
+        if (kind := _kind(problem)) in UNROUTED:
+            return
+        assert described, f"{response.status_code} {kind} is not in the document"
+        assert kind in described["content"]["application/problem+json"]["examples"], f"{kind} is not in the document"
+    assert described, f"{response.status_code} is not in the document"
+    sent = set(response.headers) - OF_EVERY_ANSWER
+    assert sent <= (known := {name.lower() for name in described["headers"]}), f"not in the document: {sent - known}"
+
+
+@schemathesis.check
+class EveryOperationSucceeds:
+    """An operation that only ever refused was not tested; also writes down what was answered."""
+
+    def after_response(self, ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+        """Count."""
+        kind = _kind(_problem(response)) if response.status_code >= 400 else ""
+        _seen[case.operation.label, f"{response.status_code} {kind}".strip()] += 1
+
+    def after_run(self, ctx: CheckContext) -> None:
+        """See whether each operation took something."""
+        with open(REPORT, "w", encoding="utf-8") as report:  # noqa: PTH123 - one line says it
+            json.dump([[*key, count] for key, count in sorted(_seen.items())], report)
+        refused = {label for label, _ in _seen} - {label for label, answer in _seen if answer < "400"}
+        assert not refused, f"only ever refused: {', '.join(sorted(refused))}"
