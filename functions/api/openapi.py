@@ -25,9 +25,9 @@ Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem doc
 Pointer for each wrong field. Every answer carries an `X-Correlation-Id`: yours, or a new one.
 """
 
-TASK_HEADERS: Final = {
+ASK_AGAIN: Final = {"Cache-Control": {"description": "no-cache: keep it, but ask again.", "schema": {"type": "string"}}}
+TASK_HEADERS: Final = ASK_AGAIN | {
     "ETag": {"description": "Names this state of the task.", "required": True, "schema": {"type": "string"}},
-    "Cache-Control": {"description": "no-cache: keep it, but ask again.", "schema": {"type": "string"}},
 }
 """What comes with a task."""
 

@@ -190,10 +190,14 @@ async def _http_error(request: Request, exc: Exception) -> Response:
 
 def _allowed(request: Request) -> list[str]:
     """The methods that this address takes; the framework names those of the first route there, not of all."""
+    # An address that stands in the document as it is (/v1/tasks/remove) is no instance of another one (/v1/tasks/{id}).
+    literal: Mapping[str, Any] = request.app.openapi()["paths"].get(request.scope["path"], {})
 
     def takes(method: str) -> bool:
-        scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
-        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+        method = "GET" if method == "HEAD" else method
+        if literal:
+            return method.lower() in literal
+        return any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
 
     return [method for method in METHODS if takes(method)]
 

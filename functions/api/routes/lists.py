@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from api import cursor as cursors
 from api import problems
 from api.body import JsonRoute
+from api.openapi import ASK_AGAIN
 from api.openapi import problems as may_answer
 from api.representation import outline, whole
 from api.request import services_of
@@ -30,7 +31,7 @@ router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=JsonRoute)
     response_model=TasksView,
     summary="List tasks",
     response_description="A page of tasks.",
-    responses=may_answer(problems.INVALID_PARAMETER, problems.UNAVAILABLE),
+    responses={200: {"headers": ASK_AGAIN}, **may_answer(problems.INVALID_PARAMETER, problems.UNAVAILABLE)},
 )
 def list_tasks(
     request: Request,

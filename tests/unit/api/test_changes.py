@@ -249,3 +249,10 @@ def test_a_wrong_method_is_told_the_right_ones(api: Installation, method: str, s
 
     the_problem(response, 405, "method-not-allowed")
     assert response.headers["allow"] == allowed
+
+
+def test_a_wrong_method_on_an_address_of_its_own_is_not_told_those_of_a_tasks(api: Installation) -> None:
+    response = api.client.request("PUT", "/v1/tasks/remove")
+
+    the_problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == "POST"
