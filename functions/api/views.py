@@ -92,6 +92,10 @@ class TaskView(BaseModel):
     attempts: list[AttemptView] = Field(description="Ended attempts that did not complete it, the last ten.")
     callback: CallbackView | None
     created_at: datetime
+    held_by: str | None = Field(
+        description="What holds it back though its time has come: a paused lane or task type; null: nothing.",
+        examples=["pause:lane:3"],
+    )
     run_at: datetime | None = Field(description="When the next attempt may start, where that is not now.")
     expires_at: datetime | None
     started_at: datetime | None
@@ -134,6 +138,21 @@ class TaskTypeView(BaseModel):
     max_continuations: int = Field(description="How often a handler may ask to go on in a new run.")
     payload_schema: dict[str, Any] | None = Field(description="JSON Schema of the payload; null: not known.")
     result_schema: dict[str, Any] | None = Field(description="JSON Schema of the result; null: not known.")
+
+
+class PausedView(BaseModel):
+    """What is paused, and since when."""
+
+    target: str = Field(description="`lane:` and its number, or `type:` and its name.", examples=["lane:3"])
+    paused_since: datetime
+
+
+class ResumedView(BaseModel):
+    """What goes on again."""
+
+    target: str = Field(description="`lane:` and its number, or `type:` and its name.", examples=["lane:3"])
+    released: int = Field(description="How many tasks that were held back have been sent to their lanes.")
+    more: bool = Field(description="There may be more of them; they follow within two minutes.")
 
 
 class UndeliveredEntry(BaseModel):

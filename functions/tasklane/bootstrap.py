@@ -13,12 +13,15 @@ from tasklane.cleanup import RemoveDocuments
 from tasklane.clock import SystemClock
 from tasklane.errors import Unavailable
 from tasklane.execute import Execute
+from tasklane.lines import Lines
 from tasklane.listing import ListCallbacks, ListTasks
 from tasklane.manage import ManageTasks, ReadTasks
+from tasklane.pause import PauseTasks
 from tasklane.ports import (
     BlobStore,
     CallbackQueue,
     Clock,
+    ControlStore,
     Mailer,
     MessageSource,
     Outbound,
@@ -105,6 +108,12 @@ class Services:
         return RemoveTasks(store=self.store, clock=self.clock)
 
     @cached_property
+    def pause(self) -> PauseTasks:
+        """Pauses and resumes lanes and task types."""
+        lines = Lines(store=self.store, queue=self.queue, clock=self.clock, timing=self.settings.timing)
+        return PauseTasks(control=self.control, lines=lines, clock=self.clock)
+
+    @cached_property
     def list_callbacks(self) -> ListCallbacks:
         """Lists tasks by what became of their callback."""
         return ListCallbacks(store=self.store, clock=self.clock)
@@ -119,6 +128,7 @@ class Services:
             blobs=self.blobs,
             downloader=self.http,
             mailer=self.mailer,
+            control=self.control,
             registry=self.registry,
             clock=self.clock,
             timing=self.settings.timing,
@@ -149,6 +159,7 @@ class Services:
             store=self.store,
             queue=self.queue,
             callback_queue=self.callback_queue,
+            control=self.control,
             registry=self.registry,
             clock=self.clock,
             timing=self.settings.timing,
@@ -180,6 +191,16 @@ class Services:
         from tasklane.adapters.dynamodb import DynamoDbTaskStore
 
         return DynamoDbTaskStore(self._client("dynamodb"), self.settings.tasks_table)
+
+    @cached_property
+    def control(self) -> ControlStore:
+        """Keeps what people decide about the installation."""
+        given: ControlStore | None = self._ports.get("control")
+        if given is not None:
+            return given
+        from tasklane.adapters.control import DynamoDbControlStore
+
+        return DynamoDbControlStore(self._client("dynamodb"), self.settings.control_table)
 
     @cached_property
     def queue(self) -> TaskQueue:

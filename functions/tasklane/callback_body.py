@@ -35,7 +35,8 @@ def standard_body(event: Event) -> dict[str, Any]:
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#payload-structure
     """
     data = task_view(event.task, event.at, payload=None, result=event.result)
-    del data["payload"], data["callback"], data["timings"], data["contract"]
+    for member in ("payload", "callback", "timings", "contract", "held_by"):
+        del data[member]
     if event.result_url is not None:
         data["result_url"] = event.result_url
     return {"type": f"task.{event.name}", "timestamp": rfc3339(event.at), "sequence": event.task.sequence, "data": data}

@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 
 def send_to_lanes(queue: TaskQueue, tasks: Iterable[Task], now: int) -> int:
-    """Send each waiting task that a queue can carry to its time; how many were taken."""
-    ready = [task for task in tasks if task.status.waiting and fits_a_queue(task, now)]
+    """Send each waiting task that a queue can carry to its time, and that nothing holds back; how many were taken."""
+    ready = [task for task in tasks if task.status.waiting and task.line is None and fits_a_queue(task, now)]
     return _sent(ready, queue.send([TaskMessage.of(task) for task in ready]) if ready else [])
 
 

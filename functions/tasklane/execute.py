@@ -10,16 +10,28 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasklane import document, transitions
+from tasklane.admission import Admission
 from tasklane.announce import Announcer
 from tasklane.context import TaskContext
-from tasklane.dispatch import send_callbacks
 from tasklane.ending import Ending, Outcome
 from tasklane.errors import TasklaneError, Unavailable
+from tasklane.gate import Gate
 from tasklane.ids import new_lease_id
 from tasklane.invoke import HandlerStopped, Invoker
+from tasklane.lines import Lines
 from tasklane.message import TaskMessage
 from tasklane.outcome import Outcomes
-from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, Downloader, Mailer, TaskQueue, TaskStore
+from tasklane.ports import (
+    BlobStore,
+    CallbackQueue,
+    Claim,
+    Clock,
+    ControlStore,
+    Downloader,
+    Mailer,
+    TaskQueue,
+    TaskStore,
+)
 from tasklane.registry import Registry, TaskType
 from tasklane.retry import Random
 from tasklane.run import Run
@@ -32,8 +44,6 @@ logger = logging.getLogger(__name__)
 
 REPORT_RESERVE_SECONDS: Final = 3.0
 """Kept back from an invocation's time, so that the outcome of what overran can still be written."""
-EARLY_TOLERANCE_MS: Final = 1000
-"""A message this much before its time is run: queues round to seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +85,7 @@ class Execute:
         blobs: BlobStore,
         downloader: Downloader,
         mailer: Mailer,
+        control: ControlStore,
         registry: Registry,
         clock: Clock,
         timing: Timing,
@@ -91,6 +102,11 @@ class Execute:
         self._timing = timing
         self._invoker = Invoker()
         self._announcer = Announcer(callback_queue=callback_queue, clock=clock)
+        lines = Lines(store=store, queue=queue, clock=clock, timing=timing)
+        gate = Gate(control=control, clock=clock)
+        self._admission = Admission(
+            store=store, queue=queue, callback_queue=callback_queue, gate=gate, lines=lines, clock=clock, timing=timing
+        )
         self._watch = Watch(store=store, invoker=self._invoker, announcer=self._announcer, clock=clock, timing=timing)
         self._outcomes = Outcomes(blobs=blobs, clock=clock, timing=timing, random=random)
 
@@ -123,12 +139,14 @@ class Execute:
     def _run(
         self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float]
     ) -> BatchReport:
+        admitted = self._admission([messages[i] for i in positions])
         now = self._clock.now()
-        positions = self._startable(messages, positions, now)
-        answers = self._store.claim([self._claim(messages[i], now) for i in positions]) if positions else []
-        unhandled = {i for i, answer in zip(positions, answers, strict=True) if isinstance(answer, Unavailable)}
+        startable = admitted.startable
+        answers = self._store.claim([self._claim(message, now) for message in startable]) if startable else []
+        refused_by_store = [m for m, answer in zip(startable, answers, strict=True) if isinstance(answer, Unavailable)]
+        unhandled = {messages.index(message) for message in (*admitted.unhandled, *refused_by_store)}
         tasks = [answer for answer in answers if isinstance(answer, Task)]
-        refused = len(answers) - len(unhandled) - len(tasks)
+        refused = len(answers) - len(refused_by_store) - len(tasks)
         if refused:
             logger.info("Some messages were doubled or late.", extra={"action": "claim_refused", "count": refused})
         ending = self._ending(remaining)
@@ -159,30 +177,6 @@ class Execute:
         self._invoker.close()
 
     # -- before the handler -------------------------------------------------------------------------------------------
-
-    def _startable(self, messages: Sequence[TaskMessage], positions: Sequence[int], now: int) -> list[int]:
-        wanted = [messages[i] for i in positions]
-        expired = [m for m in wanted if m.expires_at is not None and m.expires_at <= now]
-        early = [m for m in wanted if m not in expired and (m.run_at or 0) > now + EARLY_TOLERANCE_MS]
-        if expired:
-            self._expire([m.task_id for m in expired], now)
-        if early:
-            self._queue.send(early)
-        aside = [*expired, *early]
-        # A task announced twice in one batch is claimed once: the later run is the one that may begin.
-        latest = {m.task_id: m for m in sorted(wanted, key=lambda m: m.run) if m not in aside}
-        return [messages.index(message) for message in latest.values()]
-
-    def _expire(self, task_ids: Sequence[str], now: int) -> None:
-        try:
-            tasks = self._store.get(task_ids).values()
-        except Unavailable:
-            return  # the sweeper expires them
-        overdue = [t for t in tasks if t.start_by is not None and t.start_by <= now]
-        changes = [Change(before=t, after=transitions.expired(t, now, self._timing)) for t in overdue]
-        answers = self._store.save(changes) if changes else []
-        written = [change.after for change, answer in zip(changes, answers, strict=True) if answer is True]
-        send_callbacks(self._callback_queue, written, now)
 
     def _claim(self, message: TaskMessage, now: int) -> Claim:
         until = transitions.lease_until(message.timeout_seconds, now)

@@ -99,8 +99,43 @@ class TaskStore(Protocol):
         May lag behind the last writes. Raises Unavailable.
         """
 
+    def in_line(self, line: str, limit: int) -> list[str]:
+        """Ids of the first ``limit`` tasks in a line: the highest priority first, then first come, first served.
+
+        May lag behind the last writes. Raises Unavailable.
+        """
+
     def check(self) -> None:
         """Raises Unavailable if the store does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """That the tasks of a lane or of a task type are not started.
+
+    ``target`` is named as in ``tasklane.line``. ``resumed_at`` None: it lasts; otherwise it is over, but there may
+    still be tasks in its line.
+    """
+
+    target: str
+    since: int
+    resumed_at: int | None = None
+
+
+class ControlStore(Protocol):
+    """Keeps what people decide about the whole installation. Reads are as of the last write."""
+
+    def pauses(self) -> list[Pause]:
+        """All of them. Raises Unavailable."""
+
+    def put_pause(self, pause: Pause) -> Pause:
+        """Begin a pause; the one that lasts already, if one does. Raises Unavailable."""
+
+    def end_pause(self, target: str, now: int) -> Pause | None:
+        """Mark a pause as resumed; None where there is none. Raises Unavailable."""
+
+    def forget_pause(self, pause: Pause) -> bool:
+        """Remove a pause that is over; False where it has begun again. Raises Unavailable."""
 
 
 class TaskQueue(Protocol):

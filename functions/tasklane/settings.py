@@ -25,7 +25,7 @@ class Settings(BaseModel):
     """The installation's name: local, dev, prod, …"""
     tasks_table: str
     """The table of tasks."""
-    control_table: str = ""
+    control_table: str
     """The table of limits, keys, schedules, counters and pauses."""
     bucket: str
     """Keeps large payloads and results."""

@@ -13,9 +13,12 @@ from typing import Final
 from tasklane import transitions
 from tasklane.dispatch import send_callbacks, send_to_lanes
 from tasklane.errors import AttemptLost, Unavailable, public_details
+from tasklane.gate import Gate
 from tasklane.ids import new_lease_id
+from tasklane.lines import Lines
 from tasklane.outcome import what_follows
-from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
+from tasklane.pause import PauseTasks
+from tasklane.ports import CallbackQueue, Change, Clock, ControlStore, TaskQueue, TaskStore
 from tasklane.registry import Registry
 from tasklane.retry import Random, RetryPolicy, next_attempt_at
 from tasklane.task import CallbackState, ErrorDetails, Status, Task
@@ -66,6 +69,7 @@ class Sweep:
         store: TaskStore,
         queue: TaskQueue,
         callback_queue: CallbackQueue,
+        control: ControlStore,
         registry: Registry,
         clock: Clock,
         timing: Timing,
@@ -78,6 +82,9 @@ class Sweep:
         self._clock = clock
         self._timing = timing
         self._random = random
+        self._gate = Gate(control=control, clock=clock)
+        lines = Lines(store=store, queue=queue, clock=clock, timing=timing)
+        self._pauses = PauseTasks(control=control, lines=lines, clock=clock)
 
     def __call__(self, remaining: Callable[[], float]) -> SweepReport:
         """Sweep every shard, several at a time, until nothing is due or ``remaining`` seconds come to an end.
@@ -88,7 +95,19 @@ class Sweep:
         shards = random.sample(list(self._store.shards), k=len(self._store.shards))
         with ThreadPoolExecutor(max_workers=4, thread_name_prefix="sweep") as pool:
             reports = pool.map(lambda shard: self._sweep_shard(shard, remaining), shards)
-            return sum(reports, SweepReport())
+            total = sum(reports, SweepReport())
+        return total + self._release(remaining)
+
+    def _release(self, remaining: Callable[[], float]) -> SweepReport:
+        """Look after the lines whose pause is over."""
+        if remaining() <= RESERVE_SECONDS:
+            return SweepReport(complete=False)
+        try:
+            return SweepReport(sent=self._pauses.sweep(lambda: remaining() <= RESERVE_SECONDS))
+        except Unavailable as exc:
+            extra = {"action": "sweep_failed", "shard": "pauses", "error": str(exc)}
+            logger.warning("Lines could not be looked after.", extra=extra)
+            return SweepReport(failed=1, complete=False)
 
     def _sweep_shard(self, shard: str, remaining: Callable[[], float]) -> SweepReport:
         total, page = SweepReport(), PAGE
@@ -147,6 +166,8 @@ class Sweep:
         return Change(before=task, after=after, unchanged=("status", "run", "due_at", *lease))
 
     def _send_again(self, task: Task, now: int) -> Task:
+        if task.line is not None and task.line != self._gate.line_for(task.type, task.priority):
+            return transitions.let_go(task, now, self._timing)
         # A task that was promoted for the first time (it was too far off to be sent before) has not been sent yet.
         first = task.run_at is not None and task.run_at > now
         task = task.evolve(sends=task.sends if first else task.sends + 1)

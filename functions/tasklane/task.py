@@ -195,6 +195,8 @@ class Task:
     """What its handler wants to find again in its next run."""
     cancel_requested: bool = False
     """Somebody called it off while it was running; its worker has not answered yet."""
+    line: str | None = None
+    """The line it waits in outside its lane, named by what holds it back; None: nothing does."""
     lease_id: str | None = None
     """Who wrote last, where that matters: tells a process its own write from another's when the answer was lost."""
     has_blobs: bool = False

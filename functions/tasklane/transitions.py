@@ -81,6 +81,7 @@ def begun(task: Task, *, run: int, now: int, lease_id: str, lease_until: int, du
         lease_id=lease_id,
         lease_until=lease_until,
         run_at=None,
+        line=None,
         progress=None,
         due_at=task.due_at if due_at is None else due_at,
     )
@@ -154,6 +155,18 @@ def rescheduled(task: Task, *, run_at: int, priority: int, now: int, timing: Tim
     return _waiting(task, run_at, now, timing)
 
 
+def held(task: Task, line: str, now: int, timing: Timing) -> Task:
+    """A waiting task whose time has come, but which something holds back: it stands in ``line``, not in its lane."""
+    task = task.evolve(status=Status.PENDING, run_at=None, line=line, sends=0)
+    return task.evolve(due_at=next_look(task, now, timing))
+
+
+def let_go(task: Task, now: int, timing: Timing) -> Task:
+    """A task that nothing holds back any more."""
+    task = task.evolve(line=None, sends=0)
+    return task.evolve(due_at=next_look(task, now, timing))
+
+
 def owing_again(task: Task, now: int, timing: Timing) -> Task:
     """A final task whose callback is to be sent again from the beginning of its schedule; its tries are remembered."""
     task = task.evolve(
@@ -198,6 +211,7 @@ def _waiting(task: Task, at: int, now: int, timing: Timing) -> Task:
     task = task.evolve(
         status=Status.SCHEDULED if later else Status.PENDING,
         run_at=at if later else None,
+        line=None,
         sends=0,
     )
     return task.evolve(due_at=next_look(task, now, timing))
@@ -212,6 +226,7 @@ def _final(task: Task, now: int, timing: Timing) -> Task:
         lease_id=None,
         lease_until=None,
         run_at=None,
+        line=None,
         cancel_requested=False,
         outcome_at=None if task.status is Status.COMPLETED else now,
         delete_at=now // 1000 + timing.retention_seconds,

@@ -53,6 +53,7 @@ def task_view(task: Task, now: int, *, payload: Any, result: Any) -> dict[str, A
         ],
         "callback": task.callback and callback_view(task.callback),
         "created_at": rfc3339(task.created_at),
+        "held_by": task.line,
         "run_at": _time(task.run_at),
         "expires_at": _time(task.expires_at),
         "started_at": _time(task.started_at),

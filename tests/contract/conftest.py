@@ -9,11 +9,13 @@ import pytest
 from moto import mock_aws
 
 from infra.local.target import Target
+from tasklane.adapters.control import DynamoDbControlStore
 from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.adapters.memory import (
     ManualClock,
     MemoryBlobStore,
     MemoryCallbackQueue,
+    MemoryControlStore,
     MemoryQueues,
     MemoryTaskQueue,
     MemoryTaskStore,
@@ -21,7 +23,7 @@ from tasklane.adapters.memory import (
 from tasklane.adapters.s3 import S3BlobStore
 from tasklane.adapters.sqs import CALLBACKS, SqsCallbackQueue, SqsMessageSource, SqsTaskQueue
 from tasklane.clock import SystemClock
-from tasklane.ports import BlobStore, CallbackQueue, Clock, Delivery, MessageSource, TaskQueue, TaskStore
+from tasklane.ports import BlobStore, CallbackQueue, Clock, ControlStore, Delivery, MessageSource, TaskQueue, TaskStore
 from tests.support.engine import Aws, running_engine
 from tests.support.waiting import wait_for
 
@@ -56,6 +58,7 @@ class Adapter(Protocol):
     """Makes the ports of one technology, each new and empty."""
 
     def task_store(self) -> TaskStore: ...
+    def control_store(self) -> ControlStore: ...
     def queues(self) -> Queues: ...
     def blob_store(self) -> BlobStore: ...
 
@@ -63,6 +66,9 @@ class Adapter(Protocol):
 class MemoryAdapter:
     def task_store(self) -> TaskStore:
         return MemoryTaskStore()
+
+    def control_store(self) -> ControlStore:
+        return MemoryControlStore()
 
     def queues(self) -> Queues:
         clock = ManualClock()
@@ -86,6 +92,9 @@ class AwsAdapter:
 
     def task_store(self) -> TaskStore:
         return DynamoDbTaskStore(self.aws.dynamodb, self.aws.a_table(), batches=self.batches)
+
+    def control_store(self) -> ControlStore:
+        return DynamoDbControlStore(self.aws.dynamodb, self.aws.a_control_table())
 
     def queues(self) -> Queues:
         clock = SystemClock()

@@ -23,6 +23,7 @@ _runs = itertools.count()
 ENVIRONMENT = {
     "TASKLANE_STAGE": "test",
     "TASKLANE_TASKS_TABLE": "tasks",
+    "TASKLANE_CONTROL_TABLE": "control",
     "TASKLANE_BUCKET": "documents",
     "TASKLANE_LANE_URLS": ",".join(f"https://sqs.us-east-1.amazonaws.com/123456789012/lane-{n}" for n in range(1, 6)),
     "TASKLANE_CALLBACK_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/callbacks",

@@ -167,6 +167,7 @@ def installed(aws: Aws, proxy: FaultProxy, clock: SharedClock, folder: Path, **v
     lanes = ",".join(aws.a_queue() for _ in range(5))
     usual = {
         "TASKLANE_TASKS_TABLE": aws.a_table(),
+        "TASKLANE_CONTROL_TABLE": aws.a_control_table(),
         "TASKLANE_BUCKET": aws.a_bucket(),
         "TASKLANE_LANE_URLS": lanes,
         "TASKLANE_CALLBACK_QUEUE_URL": aws.a_queue(),

@@ -141,6 +141,12 @@ ROWS: Final[Mapping[str, Row]] = {
         promises="2, 3",
         how="One worker ten minutes ahead, one ten minutes behind, the sweeper in between.",
     ),
+    "paused": Row(
+        fault="A lane is paused while tasks come and a worker dies",
+        promises="1, 2, 3",
+        how="60 tasks, a third of them with tripled messages; one of two workers is killed while it holds them back. "
+        "None starts; resumed, each runs once, the first within seconds.",
+    ),
     "storm": Row(
         fault="Everything at once",
         promises="1, 2, 3, 4",

@@ -11,6 +11,7 @@ from tasklane import document
 from tasklane.adapters.memory import (
     ManualClock,
     MemoryCallbackQueue,
+    MemoryControlStore,
     MemoryMailer,
     MemoryQueues,
     MemoryTaskQueue,
@@ -133,15 +134,16 @@ class Process:
         store = world.store.of(held) if held else world.store
         ports: dict[str, Any] = {"store": store, "clock": clock, "timing": TIMING}
         both: dict[str, Any] = {"queue": lanes, "callback_queue": callbacks, "registry": registry}
+        control: dict[str, Any] = {"control": world.control}
         self.clock = clock
         self.receiver = Receiver(faults, model, held)
         self.submit = Submit(**ports, queue=lanes, blobs=blobs, registry=registry)
         self.execute = Execute(
-            **ports, **both, blobs=blobs, downloader=self.receiver, mailer=MemoryMailer(), random=_half
+            **ports, **both, **control, blobs=blobs, downloader=self.receiver, mailer=MemoryMailer(), random=_half
         )
         if held:
             self.execute._watch = HeldWatch(held, **ports, invoker=self.execute._invoker)
-        self.sweep = Sweep(**ports, **both, random=_half)
+        self.sweep = Sweep(**ports, **both, **control, random=_half)
         self.deliver = DeliverCallbacks(
             **ports,
             callback_queue=callbacks,
@@ -168,6 +170,7 @@ class World:
         self.store = FaultyStore(store, self.faults, self.model)
         self.blobs = blobs
         self.queues = MemoryQueues(self.clock)
+        self.control = MemoryControlStore()
         self.registry = task_types(self.model)
         self.clocks = [SkewedClock(self.clock, self.model) for _ in range(PROCESSES)]
         self.held: list[Held] = []

@@ -141,12 +141,11 @@ def repeated(answer: Answer, dice: random.Random) -> Answer:
 
 
 def written_ids(request: Request) -> list[tuple[str, str]]:
-    """Table and task id of each item that a write touches."""
+    """Table and task id of each task that a write touches; what the control table keeps is none."""
     content = request.json
-    if request.operation == "PutItem":
-        return [(content["TableName"], content["Item"]["task_id"]["S"])]
-    if request.operation == "UpdateItem":
-        return [(content["TableName"], content["Key"]["task_id"]["S"])]
+    if request.operation in ("PutItem", "UpdateItem"):
+        item = content.get("Item") or content["Key"]
+        return [(content["TableName"], item["task_id"]["S"])] if "task_id" in item else []
     return [_statement_id(one["Statement"], one["Parameters"]) for one in content["Statements"]]
 
 

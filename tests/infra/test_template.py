@@ -149,9 +149,12 @@ def test_tables_expire_recover_and_encrypt(resources: Resources) -> None:
 
 def test_indexes_are_sharded_and_carry_keys_only(resources: Resources) -> None:
     indexes = resources["TasksTable"]["Properties"]["GlobalSecondaryIndexes"]
-    assert {index["IndexName"] for index in indexes} == {"due", "recent", "outcome"}
+    assert {index["IndexName"] for index in indexes} == {"due", "recent", "outcome", "line"}
     for index in indexes:
-        assert index["KeySchema"][0] == {"AttributeName": "shard", "KeyType": "HASH"}
+        if index["IndexName"] == "line":  # its shards are part of the line's name
+            assert [key["AttributeName"] for key in index["KeySchema"]] == ["line", "line_rank"]
+        else:
+            assert index["KeySchema"][0] == {"AttributeName": "shard", "KeyType": "HASH"}
         assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
 

@@ -137,6 +137,7 @@ def a_task_with_every_field(**changes: Any) -> Task:
         uncounted=2,
         continuations=1,
         state=a_document('{"page":7}'),
+        line="pause:type:Größe#5 / x",
         cancel_requested=True,
     )
     return task.evolve(**changes)

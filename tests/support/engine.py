@@ -87,6 +87,12 @@ class Aws:
         self.dynamodb.create_table(TableName=name, **tasks_table())
         return name
 
+    def a_control_table(self) -> str:
+        """A new table, defined as template.yaml defines the control table."""
+        name = unique("control")
+        self.dynamodb.create_table(TableName=name, **control_table())
+        return name
+
     def a_queue(self) -> str:
         """The URL of a new queue."""
         return self.sqs.create_queue(QueueName=unique("queue"))["QueueUrl"]
@@ -109,9 +115,19 @@ class Aws:
 @cache
 def tasks_table() -> Mapping[str, Any]:
     """CreateTable's arguments for the template's table of tasks: keys and indexes cannot drift from it."""
-    properties = templates.load()["Resources"]["TasksTable"]["Properties"]
+    return _table("TasksTable")
+
+
+@cache
+def control_table() -> Mapping[str, Any]:
+    """The same for the control table."""
+    return _table("ControlTable")
+
+
+def _table(logical_id: str) -> Mapping[str, Any]:
+    properties = templates.load()["Resources"][logical_id]["Properties"]
     wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-    return {name: properties[name] for name in wanted}
+    return {name: properties[name] for name in wanted if name in properties}
 
 
 def unique(word: str) -> str:

@@ -10,6 +10,7 @@ from tasklane.adapters.memory import (
     ManualClock,
     MemoryBlobStore,
     MemoryCallbackQueue,
+    MemoryControlStore,
     MemoryHttp,
     MemoryMailer,
     MemoryQueues,
@@ -23,7 +24,7 @@ from tasklane.callback import CallbackReport
 from tasklane.errors import Unavailable
 from tasklane.execute import BatchReport
 from tasklane.message import CallbackMessage, TaskMessage
-from tasklane.ports import Change, Claim, HttpResponse
+from tasklane.ports import Change, Claim, HttpResponse, Pause
 from tasklane.registry import Registry
 from tasklane.settings import Settings
 from tasklane.submit import Submission, Submitted
@@ -35,6 +36,7 @@ CALLBACKS = 0
 SETTINGS = Settings(
     stage="test",
     tasks_table="tasks",
+    control_table="control",
     bucket="documents",
     lane_urls={lane: f"memory:lane-{lane}" for lane in range(1, 6)},
     callback_queue_url="memory:callbacks",
@@ -143,6 +145,22 @@ class UnreliableBlobs(MemoryBlobStore):
             raise Unavailable("the bucket does not answer")
 
 
+class UnreliableControl(MemoryControlStore):
+    """Refuses the next reads, as many as ``refuse`` says; counts those that it answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuse = 0
+        self.reads = 0
+
+    def pauses(self) -> list[Pause]:
+        if self.refuse > 0:
+            self.refuse -= 1
+            raise Unavailable("the control table does not answer")
+        self.reads += 1
+        return super().pauses()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Installation:
     """Everything a test may want to look at or to break."""
@@ -151,6 +169,7 @@ class Installation:
     store: UnreliableStore
     queues: MemoryQueues
     lanes: UnreliableLanes
+    control: UnreliableControl
     blobs: UnreliableBlobs
     http: MemoryHttp
     mailer: MemoryMailer
@@ -204,7 +223,7 @@ def an_installation(
     """An empty installation with these task types; ``answer`` is what receivers of callbacks say."""
     clock = ManualClock(NOW)
     store, queues, blobs, http = UnreliableStore(), MemoryQueues(clock), UnreliableBlobs(), MemoryHttp(answer)
-    lanes, mailer = UnreliableLanes(queues, clock), MemoryMailer()
+    lanes, control, mailer = UnreliableLanes(queues, clock), UnreliableControl(), MemoryMailer()
     services = Services(
         SETTINGS,
         registry=registry,
@@ -213,6 +232,7 @@ def an_installation(
         queue=lanes,
         callback_queue=MemoryCallbackQueue(queues, clock),
         source=queues,
+        control=control,
         blobs=blobs,
         http=http,
         mailer=mailer,
@@ -223,6 +243,7 @@ def an_installation(
         store=store,
         queues=queues,
         lanes=lanes,
+        control=control,
         blobs=blobs,
         http=http,
         mailer=mailer,

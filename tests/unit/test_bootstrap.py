@@ -3,6 +3,7 @@
 import boto3
 import pytest
 
+from tasklane.adapters.control import DynamoDbControlStore
 from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.adapters.http import HttpClient
 from tasklane.adapters.memory import MemoryTaskStore
@@ -30,6 +31,7 @@ def test_what_is_not_given_is_made_on_aws() -> None:
 
     assert isinstance(services.clock, SystemClock)
     assert isinstance(services.store, DynamoDbTaskStore)
+    assert isinstance(services.control, DynamoDbControlStore)
     assert isinstance(services.queue, SqsTaskQueue)
     assert isinstance(services.callback_queue, SqsCallbackQueue)
     assert isinstance(services.source, SqsMessageSource)
@@ -37,7 +39,7 @@ def test_what_is_not_given_is_made_on_aws() -> None:
     assert isinstance(services.secrets, SsmSigningSecrets)
     assert isinstance(services.http, HttpClient)
     assert "echo" in services.registry.types
-    for use_case in ("submit", "read", "execute", "deliver_callbacks", "sweep", "remove_documents"):
+    for use_case in ("submit", "read", "execute", "deliver_callbacks", "pause", "sweep", "remove_documents"):
         assert getattr(services, use_case) is getattr(services, use_case)
 
 

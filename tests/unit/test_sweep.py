@@ -316,6 +316,7 @@ def a_sweep(home: Installation, store: UnreliableStore, clock: ManualClock) -> S
         store=store,
         queue=home.lanes,
         callback_queue=home.services.callback_queue,
+        control=home.control,
         registry=home.registry,
         clock=clock,
         timing=home.services.settings.timing,

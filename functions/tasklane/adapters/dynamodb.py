@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tasklane.adapters.items import SHARDS, Item, from_item, key, to_item
 from tasklane.adapters.writes import Write, change_write, claim_write, removal
 from tasklane.errors import Unavailable
+from tasklane.line import shards_of
 from tasklane.ports import Change, Claim
 from tasklane.task import Task
 
@@ -95,9 +96,30 @@ class DynamoDbTaskStore:
         """See TaskStore. One query of the sparse index ``outcome``."""
         return self._query("outcome", "outcome_at", shard, _from(start, newest=newest), limit, forward=not newest)
 
+    def in_line(self, line: str, limit: int) -> list[str]:
+        """See TaskStore. One query of the sparse index ``line`` for each of the line's partitions."""
+        shards = shards_of(line)
+        with ThreadPoolExecutor(max_workers=min(8, len(shards))) as pool:
+            pages = pool.map(lambda shard: self._in_line(shard, limit), shards)
+            ranks = [(item["line_rank"]["S"], item["task_id"]["S"]) for page in pages for item in page]
+        return [task_id for _, task_id in sorted(ranks)[:limit]]
+
     def check(self) -> None:
         """See TaskStore."""
         _ask(lambda: self._client.describe_table(TableName=self._table))
+
+    def _in_line(self, shard: str, limit: int) -> list[Item]:
+        answer = _ask(
+            lambda: self._client.query(
+                TableName=self._table,
+                IndexName="line",
+                KeyConditionExpression="#line = :line",
+                ExpressionAttributeNames={"#line": "line"},
+                ExpressionAttributeValues={":line": {"S": shard}},
+                Limit=limit,
+            )
+        )
+        return answer["Items"]
 
     def _query(
         self, index: str, time: str, shard: str, bound: tuple[str, int], limit: int, *, forward: bool

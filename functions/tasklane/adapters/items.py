@@ -7,6 +7,7 @@ field of the same name in ``tasklane.task`` says what an attribute means; the ot
 ``payload``, ``result``, ``state`` JSON text as a string, or deflated (RFC 1950) as binary where that is shorter;
                                    a result with the payload as dictionary, since results resemble payloads
 ``payload_key``, ``payload_size``  instead of ``payload`` where it is in the blob store; likewise for the others
+``line_rank``                      its place in the line; ``line`` itself ends in the line's index partition
 ``progress_message``               the sentence of ``progress``, which itself holds the fraction
 ``callback_url``, ``callback_state``, ``callback_tries``, ``callback_next_at``, ``callback_history``,
 ``callback_events`` (with commas between), ``callback_told``
@@ -18,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TypeAlias
 
+from tasklane import line
 from tasklane.task import (
     DEFAULT_TENANT,
     Attempt,
@@ -68,7 +70,7 @@ _CALLBACK_GUARD: Final = ("callback_state", "callback_tries")
 
 def shard_of(task_id: str) -> str:
     """The shard of a task."""
-    return SHARDS[zlib.crc32(task_id.encode()) % len(SHARDS)]
+    return SHARDS[_hash(task_id) % len(SHARDS)]
 
 
 def key(task_id: str) -> Item:
@@ -90,6 +92,8 @@ def to_item(task: Task) -> Item:
             if value is not None and value != _NOT_STORED.get(name):
                 item[name] = {kind: str(value)}
     item |= {name: {"BOOL": True} for name in _FLAGS if getattr(task, name)}
+    if task.line is not None:
+        item |= {"line": {"S": line.shard_of(task.line, _hash(task.id))}, "line_rank": {"S": line.rank(task)}}
     if task.labels:
         item["labels"] = {"M": {name: {"S": value} for name, value in task.labels.items()}}
     if task.retry:
@@ -117,6 +121,7 @@ def from_item(item: Mapping[str, Value]) -> Task:
         state=_read_document("state", item),
         retry=json.loads(item["retry"]["S"]) if "retry" in item else None,
         labels={name: value["S"] for name, value in item.get("labels", {}).get("M", {}).items()},
+        line=item["line"]["S"].rpartition("#")[0] if "line" in item else None,
         progress=_read_progress(item),
         error=ErrorDetails(**_value(item["error"])) if "error" in item else None,
         attempts=tuple(_read_attempt(_value(one)) for one in item.get("attempts", {}).get("L", ())),
@@ -152,6 +157,10 @@ def _read_document(name: str, item: Mapping[str, Value], like: Document | None =
     inflate = zlib.decompressobj(zdict=_dictionary(like))
     text = value["S"] if "S" in value else inflate.decompress(bytes(value["B"])).decode()
     return Document(text=text, size=len(text.encode()))
+
+
+def _hash(task_id: str) -> int:
+    return zlib.crc32(task_id.encode())
 
 
 def _progress_item(progress: Progress | None) -> Item:

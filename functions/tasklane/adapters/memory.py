@@ -6,10 +6,12 @@ They keep the contract that the AWS adapters keep (one suite runs on both), for 
 import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from tasklane.errors import NonRetryable, Unavailable
+from tasklane.line import rank
 from tasklane.message import CallbackMessage, TaskMessage
-from tasklane.ports import Change, Claim, Clock, Delivery, HttpResponse
+from tasklane.ports import Change, Claim, Clock, Delivery, HttpResponse, Pause
 from tasklane.task import Task
 from tasklane.transitions import begun
 
@@ -86,6 +88,12 @@ class MemoryTaskStore:
         """See TaskStore."""
         return self._from(shard, start, limit, lambda task: task.outcome_at, newest=newest)
 
+    def in_line(self, line: str, limit: int) -> list[str]:
+        """See TaskStore."""
+        with self._lock:
+            ranks = [(rank(task), task.id) for task in self._tasks.values() if task.line == line]
+        return [task_id for _, task_id in sorted(ranks)[:limit]]
+
     def check(self) -> None:
         """See TaskStore."""
 
@@ -142,6 +150,43 @@ class MemoryTaskStore:
 
     def _shard(self, task_id: str) -> str:
         return self.shards[sum(task_id.encode()) % len(self.shards)]
+
+
+class MemoryControlStore:
+    """Decisions in a dictionary."""
+
+    def __init__(self) -> None:
+        self._pauses: dict[str, Pause] = {}
+        self._lock = threading.Lock()
+
+    def pauses(self) -> list[Pause]:
+        """See ControlStore."""
+        with self._lock:
+            return list(self._pauses.values())
+
+    def put_pause(self, pause: Pause) -> Pause:
+        """See ControlStore."""
+        with self._lock:
+            there = self._pauses.get(pause.target)
+            if there is None or there.resumed_at is not None:
+                self._pauses[pause.target] = pause
+            return self._pauses[pause.target]
+
+    def end_pause(self, target: str, now: int) -> Pause | None:
+        """See ControlStore."""
+        with self._lock:
+            there = self._pauses.get(target)
+            if there is not None and there.resumed_at is None:
+                self._pauses[target] = replace(there, resumed_at=now)
+            return self._pauses.get(target)
+
+    def forget_pause(self, pause: Pause) -> bool:
+        """See ControlStore."""
+        with self._lock:
+            if self._pauses.get(pause.target) not in (None, pause):
+                return False
+            self._pauses.pop(pause.target, None)
+            return True
 
 
 class _Queue:

@@ -115,7 +115,7 @@ def claim_write(claim: Claim) -> Write:
     return Write(
         task_id=message.task_id,
         values=values,
-        removed=("run_at", "progress", "progress_message"),
+        removed=("run_at", "progress", "progress_message", "line", "line_rank"),
         expected={"status": {"S": message.status}, "run": {"N": str(message.run - 1)}},
     )
 

@@ -16,6 +16,7 @@ from tasklane.adapters.memory import (
     ManualClock,
     MemoryBlobStore,
     MemoryCallbackQueue,
+    MemoryControlStore,
     MemoryHttp,
     MemoryQueues,
     MemoryTaskQueue,
@@ -30,6 +31,7 @@ from tasklane.settings import Settings
 SETTINGS = Settings(
     stage="test",
     tasks_table="tasks",
+    control_table="control",
     bucket="documents",
     lane_urls={lane: f"lane-{lane}" for lane in range(1, 6)},
     callback_queue_url="callbacks",
@@ -128,6 +130,7 @@ def an_installation(**ports: Any) -> Iterator[Installation]:
         "queue": MemoryTaskQueue(queues, clock),
         "callback_queue": MemoryCallbackQueue(queues, clock),
         "blobs": blobs,
+        "control": MemoryControlStore(),
         "clock": clock,
         "http": MemoryHttp(),
     }

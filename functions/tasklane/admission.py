@@ -1,0 +1,99 @@
+"""Decides which announced tasks may start now, and sees to those that may not."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from tasklane import transitions
+from tasklane.dispatch import send_callbacks
+from tasklane.errors import Unavailable
+from tasklane.gate import Gate
+from tasklane.lines import Lines
+from tasklane.message import TaskMessage
+from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
+from tasklane.transitions import Timing
+
+EARLY_TOLERANCE_MS: Final = 1000
+"""A message this much before its time is run: queues round to seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admitted:
+    """What became of announced tasks.
+
+    ``startable`` may be claimed, ``unhandled`` must be announced again. The others have been seen to.
+    """
+
+    startable: tuple[TaskMessage, ...] = ()
+    unhandled: frozenset[TaskMessage] = frozenset()
+
+
+class Admission:
+    """Stands between a batch of messages and its claims."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        queue: TaskQueue,
+        callback_queue: CallbackQueue,
+        gate: Gate,
+        lines: Lines,
+        clock: Clock,
+        timing: Timing,
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._callback_queue = callback_queue
+        self._gate = gate
+        self._lines = lines
+        self._clock = clock
+        self._timing = timing
+
+    def __call__(self, messages: Sequence[TaskMessage]) -> Admitted:
+        """Sort out what has expired, comes too early, is held back, or is announced twice."""
+        now = self._clock.now()
+        expired = [m for m in messages if m.expires_at is not None and m.expires_at <= now]
+        early = [m for m in messages if m not in expired and (m.run_at or 0) > now + EARLY_TOLERANCE_MS]
+        if early:
+            self._queue.send(early)
+        if expired:
+            self._expire(expired, now)
+        aside = {*expired, *early}
+        # A task announced twice in one batch is claimed once: the later run is the one that may begin.
+        latest = {m.task_id: m for m in sorted(messages, key=lambda m: m.run) if m not in aside}
+        return self._hold(list(latest.values()))
+
+    def _hold(self, messages: Sequence[TaskMessage]) -> Admitted:
+        try:
+            lines = {message: self._gate.line_for(message.type, message.priority) for message in messages}
+        except Unavailable:
+            return Admitted(unhandled=frozenset(messages))
+        held = {message: line for message, line in lines.items() if line is not None}
+        unhandled = self._lines.hold(held) if held else frozenset()
+        if held:
+            self._let_go_if_over(held)
+        return Admitted(startable=tuple(m for m in messages if m not in held), unhandled=unhandled)
+
+    def _let_go_if_over(self, held: Mapping[TaskMessage, str]) -> None:
+        """What held these tasks back may have ended before they stood in line, where nobody would look for them."""
+        over: dict[str, list[str]] = {}
+        self._gate.forget()
+        with suppress(Unavailable):  # whoever ended it looks once more
+            for message, line in held.items():
+                if self._gate.line_for(message.type, message.priority) != line:
+                    over.setdefault(line, []).append(message.task_id)
+            for line, task_ids in over.items():
+                self._lines.let_these_go(line, task_ids)
+
+    def _expire(self, messages: Sequence[TaskMessage], now: int) -> None:
+        try:
+            tasks = self._store.get([message.task_id for message in messages]).values()
+        except Unavailable:
+            return  # the sweeper expires them
+        overdue = [task for task in tasks if task.start_by is not None and task.start_by <= now]
+        changes = [Change(before=task, after=transitions.expired(task, now, self._timing)) for task in overdue]
+        answers = self._store.save(changes) if changes else []
+        written = [change.after for change, answer in zip(changes, answers, strict=True) if answer is True]
+        send_callbacks(self._callback_queue, written, now)

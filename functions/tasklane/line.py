@@ -1,0 +1,46 @@
+"""Lines: where waiting tasks stand outside their lanes, because something holds them back. Names and order, no I/O.
+
+A line is named by its kind and by what holds its tasks back: ``pause:lane:3``, ``pause:type:echo``.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tasklane.task import HIGHEST_PRIORITY, Task
+
+SHARDS: Final = {"pause": 16}
+"""Index partitions of a line, by its kind: each takes 1,000 tasks a second, and each is asked when one is let go."""
+
+
+def lane_target(lane: int) -> str:
+    """What is paused when a lane is."""
+    return f"lane:{lane}"
+
+
+def type_target(name: str) -> str:
+    """What is paused when a task type is."""
+    return f"type:{name}"
+
+
+def pause_line(target: str) -> str:
+    """Where tasks wait while ``target`` (a lane or a task type) is paused."""
+    return f"pause:{target}"
+
+
+def shards_of(line: str) -> Sequence[str]:
+    """The index partitions of a line."""
+    return [f"{line}#{number}" for number in range(_count(line))]
+
+
+def shard_of(line: str, number: int) -> str:
+    """The partition of a line for a task that hashes to ``number``."""
+    return f"{line}#{number % _count(line)}"
+
+
+def rank(task: Task) -> str:
+    """A task's place in a line, as a text that sorts: the highest priority first, then first come, first served."""
+    return f"{HIGHEST_PRIORITY - task.priority}{task.created_at:015}{task.id}"
+
+
+def _count(line: str) -> int:
+    return SHARDS.get(line.partition(":")[0], 1)

@@ -1,0 +1,99 @@
+"""Makes waiting tasks stand in a line, and lets them go to their lanes again."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from tasklane import transitions
+from tasklane.dispatch import send_to_lanes
+from tasklane.errors import Unavailable
+from tasklane.ids import new_lease_id
+from tasklane.message import TaskMessage
+from tasklane.ports import Change, Clock, TaskQueue, TaskStore
+from tasklane.task import Task
+from tasklane.transitions import Timing
+
+logger = logging.getLogger(__name__)
+
+CHUNK: Final = 25
+"""Tasks of one batch of writes."""
+SIDE_BY_SIDE: Final = 8
+"""Batches written at once."""
+
+_T = TypeVar("_T")
+
+
+class Lines:
+    """Moves tasks between lanes and lines; each move is one conditional write before its message is sent."""
+
+    def __init__(self, *, store: TaskStore, queue: TaskQueue, clock: Clock, timing: Timing) -> None:
+        self._store = store
+        self._queue = queue
+        self._clock = clock
+        self._timing = timing
+
+    def hold(self, lines: Mapping[TaskMessage, str]) -> frozenset[TaskMessage]:
+        """Make the tasks that these messages announce stand in their lines; the messages that must come again.
+
+        A task that has moved on since its message was sent stays as it is.
+        """
+        try:
+            tasks = self._store.get([message.task_id for message in lines])
+        except Unavailable:
+            return frozenset(lines)
+        now = self._clock.now()
+        changes = {m: self._held(tasks[m.task_id], line, now) for m, line in lines.items() if _waits(tasks, m)}
+        answers = self._store.save(list(changes.values())) if changes else []
+        extra = {"action": "held", "count": len(changes), "lines": sorted(set(lines.values()))}
+        logger.info("Tasks are held back.", extra=extra)
+        return frozenset(m for m, answer in zip(changes, answers, strict=True) if isinstance(answer, Unavailable))
+
+    def let_go(self, line: str, enough: Callable[[], bool]) -> tuple[int, bool]:
+        """Send the tasks of a line to their lanes, in order, until ``enough``.
+
+        How many went, and whether the line is known to be empty. Raises Unavailable.
+        """
+        total = 0
+        while not enough():
+            ids = self._store.in_line(line, CHUNK * SIDE_BY_SIDE)
+            if not ids:
+                return total, True
+            with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="let-go") as pool:
+                chunks = pool.map(lambda chunk: self._released(line, chunk), _chunks(ids, CHUNK))
+                gone = [task for chunk in chunks for task in chunk]
+            send_to_lanes(self._queue, gone, self._clock.now())
+            total += len(gone)
+            if not gone:
+                break  # the index lags behind the writes: whoever looks later finds it empty, or somebody in it
+        return total, False
+
+    def let_these_go(self, line: str, task_ids: Sequence[str]) -> None:
+        """Send these tasks to their lanes if they still stand in ``line``. Raises Unavailable."""
+        send_to_lanes(self._queue, self._released(line, task_ids), self._clock.now())
+
+    def _released(self, line: str, task_ids: Sequence[str]) -> list[Task]:
+        now = self._clock.now()
+        tasks = self._store.get(task_ids)
+        standing = [tasks[one] for one in task_ids if one in tasks and tasks[one].line == line]
+        changes = [self._change(task, transitions.let_go(task, now, self._timing)) for task in standing]
+        answers = self._store.save(changes) if changes else []
+        return [change.after for change, answer in zip(changes, answers, strict=True) if answer is True]
+
+    def _held(self, task: Task, line: str, now: int) -> Change:
+        return self._change(task, transitions.held(task, line, now, self._timing))
+
+    def _change(self, before: Task, after: Task) -> Change:
+        # The id tells whose write it was: of two that let a task go, only one sends it.
+        return Change(before=before, after=after.evolve(lease_id=new_lease_id()), unchanged=("status", "run", "line"))
+
+
+def _waits(tasks: Mapping[str, Task], message: TaskMessage) -> bool:
+    """True where the task still waits for the run that the message announces, and in no line."""
+    task = tasks.get(message.task_id)
+    return task is not None and task.status.waiting and task.run == message.run - 1 and task.line is None
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
