@@ -1,6 +1,7 @@
 """Everything that README and docs show is run here, and answers what they show."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import botocore.session
@@ -22,6 +24,7 @@ from tests.support.installation import an_installation
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "infra" / "README.md"]
 ALL = [snippet for page in PAGES if page.exists() for snippet in snippets(page)]
+ID = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 PICTURES = ("mermaid", "text")
 KINDS = (
     "console",
@@ -63,7 +66,7 @@ def test_the_run_says_what_is_shown(snippet: Snippet, local_run: LocalRun) -> No
 def test_a_command_answers_what_is_shown(snippet: Snippet, local_run: LocalRun) -> None:
     last_id = "ID"
     for command, shown in snippet.commands():
-        answer = _run(re.sub(r"\bID\b", last_id, local_run.as_run(command)))
+        answer = _run(re.sub(r"\bID\b", last_id, local_run.as_run(command)), TASKLANE_URL=local_run.url)
         assert matches(local_run.as_run(shown), answer), f"{command}\nanswers {answer}"
         last_id = _id_in(answer) or last_id
 
@@ -173,9 +176,15 @@ def _camel(word: str) -> str:
     return word.replace("-", " ").title().replace(" ", "")
 
 
-def _run(command: str) -> str:
+def _run(command: str, **variables: str) -> str:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command], cwd=ROOT, capture_output=True, timeout=60, check=False
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=ROOT,
+        env=os.environ | {"PATH": path} | variables,
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().strip()
@@ -185,7 +194,7 @@ def _id_in(answer: str) -> str | None:
     try:
         found = json.loads(answer)
     except ValueError:
-        return None
+        return shown[0] if (shown := ID.search(answer)) else None
     ids = [found[name] for name in ("id", "task_id") if isinstance(found, dict) and name in found]
     return str(ids[0]) if ids else None
 

@@ -1,0 +1,1 @@
+"""The command line: `tasklane`, a client of the API like any other."""

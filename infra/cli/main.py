@@ -1,0 +1,89 @@
+"""`tasklane`: reads the command line, runs one command, says in one sentence what went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from infra.cli import housekeeping, tasks
+from infra.cli.errors import FAILED, INTERRUPTED, CommandError, one_line
+from infra.cli.options import Given
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+app = typer.Typer(
+    name="tasklane",
+    help="Submit tasks, see what became of them, keep house.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class ReaderGone(Exception):
+    """Whoever reads what the command prints has seen enough: `tasklane show | head`."""
+
+
+def _until_the_reader_goes(command: Callable[..., None]) -> Callable[..., None]:
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+            sys.stdout.flush()
+        except BrokenPipeError as exc:  # typer would make it exit code 1
+            raise ReaderGone from exc
+
+    return run
+
+
+for _command in (
+    tasks.submit,
+    tasks.get,
+    tasks.cancel,
+    tasks.retry,
+    housekeeping.show,
+    housekeeping.clear,
+    housekeeping.types,
+):
+    app.command()(_until_the_reader_goes(_command))
+
+
+def main(arguments: Sequence[str] | None = None, given: Given | None = None) -> int:
+    """Run a command and give its exit code.
+
+    0 done; 1 it could not be done, or the task that was waited for did not complete; 2 wrong use; 130 Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        answer = typer.main.get_command(app).main(words, prog_name="tasklane", standalone_mode=False, obj=given)
+    except (CommandError, typer.TyperException, typer.Abort, KeyboardInterrupt) as exc:
+        return _fail(exc)
+    except ReaderGone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if answer == INTERRUPTED:
+        return _fail(KeyboardInterrupt())
+    return answer if isinstance(answer, int) else 0
+
+
+def _fail(exc: BaseException) -> int:
+    """Say on stderr what went wrong; the exit code."""
+    if isinstance(exc, CommandError):
+        sentence, code = str(exc), exc.code
+    elif isinstance(exc, typer.TyperException):
+        command = getattr(getattr(exc, "ctx", None), "command_path", "tasklane")
+        said = one_line(exc.format_message())
+        said = said if said.endswith((".", "?")) else f"{said}."
+        sentence, code = f"{said} See `{command} --help`.", exc.exit_code
+    elif isinstance(exc, typer.Abort):
+        sentence, code = "Nothing was done.", FAILED
+    else:
+        sentence, code = "Interrupted.", INTERRUPTED
+    print(sentence, file=sys.stderr)
+    return code
