@@ -31,6 +31,12 @@ TASK_HEADERS: Final = ASK_AGAIN | {
     "ETag": {"description": "Names this state of the task.", "required": True, "schema": {"type": "string"}},
 }
 """What comes with a task."""
+REPLAYED: Final = {
+    "Idempotency-Replayed": {
+        "description": "true: an earlier request with this Idempotency-Key made the task.",
+        "schema": {"const": "true"},
+    }
+}
 
 _SCHEMA: Final = {"$ref": "#/components/schemas/Problem"}
 _CORRELATION: Final = {"$ref": "#/components/parameters/CorrelationId"}

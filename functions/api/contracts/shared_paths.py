@@ -12,6 +12,7 @@ from api.body import JsonRequest, JsonRoute
 from api.contracts import async_processor, common, task_queue
 from api.contracts.async_processor import ProcessorRequest, ProcessorTask
 from api.contracts.task_queue import TaskQueueCreated, TaskQueueRequest, TaskQueueTask
+from api.openapi import ASK_AGAIN, REPLAYED
 from api.openapi import problems as may_answer
 from api.request import MAX_ID
 from api.schemas import IdempotencyKey
@@ -25,7 +26,8 @@ _SUBMIT: Final[dict[str, Any]] = {
     "summary": "Submit a task (contracts 2 and 4)",
     "response_description": "Contract 2: the task was created.",
     "responses": {
-        200: {"model": ProcessorTask, "description": "Contract 4: the task is queued."},
+        200: {"model": ProcessorTask, "description": "Contract 4: the task is queued.", "headers": REPLAYED},
+        201: {"headers": REPLAYED},
         **may_answer(
             problems.INVALID_JSON,
             problems.INVALID_PARAMETER,
@@ -82,7 +84,11 @@ def submit(request: JsonRequest, body: Body, idempotency_key: IdempotencyKey = N
     response_model=TaskQueueTask | ProcessorTask,
     summary="See a task (contracts 2 and 4)",
     response_description="The task, in the words of the contract that it was submitted through.",
-    responses={**may_answer(problems.UNAVAILABLE), 404: {"model": UnknownId, "description": "There is no such task."}},
+    responses={
+        200: {"headers": ASK_AGAIN},
+        404: {"model": UnknownId, "description": "There is no such task."},
+        **may_answer(problems.UNAVAILABLE),
+    },
 )
 def get_task(request: Request, task_id: str) -> Response:
     """A task in the words of its own contract; one of `/v1` in those of contract 2."""

@@ -12,10 +12,10 @@ from api import problems
 from api.body import JsonRequest
 from api.contracts import common
 from api.representation import LAMBDA_ANSWER, fitting_texts
-from api.schemas import Name
+from api.schemas import Name, Priority
 from tasklane.bootstrap import Services
 from tasklane.errors import UnknownTaskType
-from tasklane.task import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY, Task
+from tasklane.task import DEFAULT_PRIORITY, Task
 from tasklane.timestamps import rfc3339
 from tasklane.view import simple_status
 
@@ -33,9 +33,7 @@ class TaskQueueRequest(BaseModel):
 
     task_type: Name = Field(examples=["FibonacciTask"])
     input_data: dict[str, Any] = Field(description="The handler's input.", examples=[{"n": 10}])
-    priority: int = Field(
-        default=DEFAULT_PRIORITY, ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY, description="5 is highest, 1 is last."
-    )
+    priority: Priority = Field(default=DEFAULT_PRIORITY, description="5 is highest, 1 is last.")
 
 
 class TaskQueueCreated(BaseModel):

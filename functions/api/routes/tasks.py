@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from api import correlation, problems
 from api.body import JsonRequest, JsonRoute
-from api.openapi import TASK_HEADERS
+from api.openapi import REPLAYED, TASK_HEADERS
 from api.openapi import problems as may_answer
 from api.representation import (
     Outline,
@@ -64,8 +64,7 @@ _IF_NONE_MATCH: Final[dict[str, Any]] = {
         200: {
             "model": TaskView,
             "description": "The Idempotency-Key was used before with the same body: this is the task that it made.",
-            "headers": _LOCATION
-            | {"Idempotency-Replayed": {"description": "true", "required": True, "schema": {"const": "true"}}},
+            "headers": _LOCATION | REPLAYED,
         },
         202: {"headers": _LOCATION},
         **may_answer(
