@@ -172,6 +172,11 @@ class Execute:
             remaining=remaining,
         )
 
+    @property
+    def worn_out(self) -> str | None:
+        """Why this process should end and another one go on, as a sentence; None: it is well."""
+        return self._invoker.worn_out
+
     def close(self) -> None:
         """Stop what runs handlers in the background."""
         self._invoker.close()

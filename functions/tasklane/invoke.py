@@ -3,7 +3,7 @@
 Each call gives a future at once, so that the worker watches all of a batch and waits for none. A thread cannot be
 stopped: one that overruns is left behind (daemon), and its context is closed. The loop runs in a thread too, so that a
 handler that blocks it cannot keep the worker from reporting; it is kept between batches, so that handlers may keep
-clients bound to it.
+clients bound to it. A process in which too much was left behind is worn out, and its owner is to end it.
 """
 
 import asyncio
@@ -11,9 +11,16 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from tasklane.errors import AttemptFailed
+
+MAX_LEFT_BEHIND: Final = 5
+"""So many handlers may go on after their time. Each may take its share of the processor and of the memory for ever."""
+MAX_THREADS: Final = 256
+"""So many threads may there be in all, whoever started them; Lambda allows 1024 processes and threads
+(https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 
 
 class HandlerStopped(AttemptFailed):
@@ -25,27 +32,53 @@ class Invoker:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread: threading.Thread | None = None
+        self._threads: WeakKeyDictionary[Future[Any], threading.Thread] = WeakKeyDictionary()
+        self._left_behind: set[threading.Thread] = set()
+        self._lock = threading.Lock()
+        self._no_more_threads = False
+
+    @property
+    def worn_out(self) -> str | None:
+        """Why this process should take no more work, as a sentence; None: it is well."""
+        with self._lock:
+            self._left_behind = {thread for thread in self._left_behind if thread.is_alive()}
+        if self._no_more_threads:
+            return "No thread could be started any more."
+        if (left := len(self._left_behind)) >= MAX_LEFT_BEHIND:
+            return f"{left} handlers go on after their time."
+        if (alive := threading.active_count()) > MAX_THREADS:
+            return f"There are {alive} threads: handlers leave theirs behind."
+        return None
 
     def start(self, function: Callable[..., Any], *args: Any, is_async: bool) -> "Future[Any]":
-        """Begin ``function(*args)``. Whatever it raises, ``SystemExit`` too, ends up in the future as an Exception."""
+        """Begin ``function(*args)``. Whatever it raises, ``SystemExit`` too, ends up in the future as an Exception.
+
+        Raises RuntimeError where no thread can be started any more.
+        """
         if is_async:
-            return asyncio.run_coroutine_threadsafe(_guarded(function(*args)), self._running_loop())
+            loop = self._running_loop()
+            return asyncio.run_coroutine_threadsafe(_guarded(function(*args)), loop)
         future: Future[Any] = Future()
-        threading.Thread(target=_call, args=(future, function, args), name="handler", daemon=True).start()
+        self._threads[future] = self._started("handler", _call, future, function, args)
         return future
 
     def abandon(self, future: "Future[Any]", grace_seconds: float = 1.0) -> None:
-        """Give up on a call: an async handler is cancelled and has ``grace_seconds`` to clean up.
+        """Give up on a call: an async handler is cancelled and has ``grace_seconds`` to clean up, a plain one goes on.
 
         A loop that does not react any more (a handler blocks it) is left behind, and the next call starts a new one.
         """
-        loop = self._loop
+        if (thread := self._threads.get(future)) is not None:
+            self._leave_behind(thread)
+        loop, loop_thread = self._loop, self._loop_thread
         if not future.cancel() or loop is None:
             return
         alive = threading.Event()
         loop.call_soon_threadsafe(alive.set)
         if not alive.wait(grace_seconds):
             self._loop = None
+            if loop_thread is not None:
+                self._leave_behind(loop_thread)
 
     def close(self) -> None:
         """Stop the loop; what still runs in it is dropped."""
@@ -55,9 +88,27 @@ class Invoker:
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            threading.Thread(target=_run_loop, args=(self._loop,), name="handler-loop", daemon=True).start()
+            loop = asyncio.new_event_loop()
+            try:
+                self._loop_thread = self._started("handler-loop", _run_loop, loop)
+            except RuntimeError:
+                loop.close()
+                raise
+            self._loop = loop
         return self._loop
+
+    def _leave_behind(self, thread: threading.Thread) -> None:
+        with self._lock:
+            self._left_behind.add(thread)
+
+    def _started(self, name: str, target: Callable[..., None], *args: Any) -> threading.Thread:
+        thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._no_more_threads = True
+            raise
+        return thread
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:

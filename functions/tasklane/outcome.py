@@ -14,6 +14,7 @@ from tasklane.errors import (
     Continue,
     DocumentTooLarge,
     InvalidResult,
+    TasklaneError,
     TooManyContinuations,
     Unavailable,
     public_details,
@@ -132,7 +133,9 @@ def _as_the_handler_sees_it(error: Exception) -> tuple[type[Exception], Exceptio
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _BELOW_HANDLERS:
         trace = trace.tb_next
-    return type(error), error, trace or error.__traceback__
+    if trace is None and not isinstance(error, TasklaneError):
+        trace = error.__traceback__
+    return type(error), error, trace
 
 
 class _Keeper:
@@ -151,7 +154,11 @@ class _Keeper:
             self._run.keeping = Future()
             # The handler has done its work: a bucket that is away must not make it do it again.
             work = partial(patiently, pack, pauses_while(self._remaining))
-            threading.Thread(target=_fulfil, args=(self._run.keeping, work), name="keeper", daemon=True).start()
+            thread = threading.Thread(target=_fulfil, args=(self._run.keeping, work), name="keeper", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no thread can be started any more: then it is done here, with less patience
+                _fulfil(self._run.keeping, partial(patiently, pack))
         if self._run.keeping.done():
             return cast("_Kept", self._run.keeping.result())
         if self._last:

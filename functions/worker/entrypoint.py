@@ -8,6 +8,7 @@ from tasklane.batch import run_batch
 from tasklane.bootstrap import Services, function_services
 from tasklane.message import TaskMessage
 from tasklane.observability import emit, get_logger, traced
+from worker.wear import end_worn_out
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -17,17 +18,19 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def work(event: dict[str, Any], context: Any, services: Services | None = None) -> dict[str, Any]:
-    """Run the tasks that ``event`` announces, in the time that ``context`` has left."""
-    records = event["Records"]
+    """Run the tasks that ``event`` announces, in the time that ``context`` has left; a worn out process then ends."""
+    records, services = event["Records"], services or function_services()
     unhandled, report = run_batch(
         [record["body"] for record in records],
         TaskMessage,
-        (services or function_services()).execute,
+        services.execute,
         lambda: context.get_remaining_time_in_millis() / 1000,
     )
     ended = Counter(f"Tasks{outcome.task.status.capitalize()}" for outcome in report.outcomes)
     others = {"MessagesRefused": report.refused, "MessagesUnhandled": len(unhandled)}
     emit({**ended, **others, "OutcomesUnwritten": report.unwritten})
+    if reason := services.execute.worn_out:
+        end_worn_out(reason, records, unhandled, services.source, services.settings.lane_urls)
     return {"batchItemFailures": [{"itemIdentifier": records[i]["messageId"]} for i in sorted(unhandled)]}
 
 

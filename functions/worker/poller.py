@@ -56,15 +56,19 @@ class Poller:
         *,
         runners: int = 1,
         wait_seconds: int = 20,
+        worn_out: Callable[[], str | None] = lambda: None,
     ) -> None:
         """``handlers`` are named by lane number, and ``runners`` batches run side by side.
 
         ``wait_seconds`` is how long one receive waits, and so how long ``stop`` takes at most when nothing runs.
+        ``worn_out`` says why this process should end; then no batch is begun any more, and ``wait`` returns.
         """
         self._source = source
         self._handlers = handlers
         self._wait_seconds = wait_seconds
         self._ready: queue.PriorityQueue[_Batch] = queue.PriorityQueue()
+        self._worn_out = worn_out
+        self._is_worn_out = False
         self._stopping = threading.Event()
         self._stop_by = math.inf
         self._threads = [
@@ -76,6 +80,11 @@ class Poller:
         """Begin to receive and run, in the background."""
         for thread in self._threads:
             thread.start()
+
+    def wait(self) -> bool:
+        """Return when ``stop`` was called, or with True when this process is worn out: then ``stop``, and end it."""
+        self._stopping.wait()
+        return self._is_worn_out
 
     def stop(self) -> None:
         """Receive no more, end the batches that run, hand back those that do not, and return when all that is done."""
@@ -134,6 +143,10 @@ class Poller:
                 extra = {"action": "acknowledge_failed", "lane": batch.lane, "error": str(exc)}
                 logger.warning("Messages could not be acknowledged.", extra=extra)
         self._hand_back(batch.lane, [d for i, d in enumerate(batch.deliveries) if i in unhandled], RELEASE_SECONDS)
+        if not self._stopping.is_set() and (reason := self._worn_out()):
+            logger.error("This worker takes no more work: %s", reason, extra={"action": "worker_worn_out"})
+            self._is_worn_out = True
+            self._stopping.set()
 
     def _hand_back(self, lane: int, deliveries: Sequence[Delivery], delay_seconds: int) -> None:
         if not deliveries:
@@ -157,4 +170,10 @@ def make_poller(services: Services, *, callbacks: bool = False, runners: int = 1
     handlers: dict[int, BatchHandler] = dict.fromkeys(LANES, work)
     if callbacks:
         handlers[CALLBACKS] = deliver
-    return Poller(services.source, handlers, runners=runners, wait_seconds=wait_seconds)
+    return Poller(
+        services.source,
+        handlers,
+        runners=runners,
+        wait_seconds=wait_seconds,
+        worn_out=lambda: services.execute.worn_out,
+    )

@@ -96,6 +96,11 @@ class Api:
             before.stop(STOP_SECONDS)
         return answers
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process that served is gone, though nobody ended it."""
+        return self._serving is not None and self._serving.has_ended
+
     def close(self) -> None:
         """End the processes and give the port back."""
         for child in (self._spare, self._next, self._serving):

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ from infra.local.wrong_code import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from worker.poller import Poller
 
 LIBRARIES = ("fastapi", "boto3", "aws_lambda_powertools")  # what takes long to import and is never edited
 POLL_SECONDS = 1  # a longer poll would hold up the end and the restart
@@ -85,10 +88,18 @@ def _polling() -> Iterator[None]:
 
     poller = make_poller(function_services(), wait_seconds=POLL_SECONDS)
     poller.start()
+    threading.Thread(target=_end_when_worn_out, args=(poller,), name="worn-out", daemon=True).start()
     try:
         yield
     finally:
         poller.stop()
+
+
+def _end_when_worn_out(poller: Poller) -> None:
+    """End this process in order when its worker takes no more work; the run starts another one."""
+    if poller.wait():
+        poller.stop()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -114,10 +114,18 @@ class _Session:
                 self._redeploy([Path(path) for _, path in changes])
             else:
                 self._api.keep_spare()
+                if self._serves and self._api.has_ended:
+                    self._serve_again()
             if self._engine and self._engine.child.has_ended:
                 raise LocalRunError(
                     f"The engine ended by itself; run again. The end of its log:\n{self._engine.tail()}"
                 )
+
+    def _serve_again(self) -> None:
+        self._terminal.say("The API's process ended; another one takes its place.", "bold red")
+        self._api.prepare()
+        if self._deployed:
+            self._serve(self._deployed)
 
     def _redeploy(self, edited: list[Path]) -> None:
         """Deploy the code as it is now; code that does not compile, or deploy, leaves everything as it is."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tasklane import observability
+from tasklane.execute import Execute
 from tasklane.message import TaskMessage
 from tasklane.task import Status
 from tests.entrypoints.conftest import logged, metrics
@@ -114,3 +115,27 @@ def test_the_handler_gets_its_services_from_its_environment(printed: Printed) ->
     assert answer == {"batchItemFailures": [{"itemIdentifier": "message-0"}]}
     (line,) = logged(printed(), "poison_message")
     assert line["request_id"] == "request-7"
+
+
+class Ended(BaseException):
+    """In place of the process's end."""
+
+
+def test_a_worn_out_worker_reports_its_batch_and_ends(
+    home: Installation, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[tuple[str, list[int]]] = []
+
+    def end(reason: str, _records: Any, unhandled: Any, *_: Any) -> None:
+        ended.append((reason, sorted(unhandled)))
+        raise Ended
+
+    monkeypatch.setattr(Execute, "worn_out", "5 handlers go on after their time.")
+    monkeypatch.setattr("worker.entrypoint.end_worn_out", end)
+
+    with pytest.raises(Ended):
+        work(sqs_event([*bodies(home, "echo", "fail"), "{poison"]), LambdaContext(), home.services)
+
+    assert ended == [("5 handlers go on after their time.", [2])]
+    assert sorted(task.status.value for task in home.store._tasks.values()) == ["completed", "failed"]
+    assert metrics(printed()) == {"TasksCompleted": 1, "TasksFailed": 1, "MessagesUnhandled": 1}

@@ -22,6 +22,8 @@ from tests.support.builders import SECRET
 from worker.poller import Poller, make_poller
 
 ORPHAN_LOOK_SECONDS: Final = 0.5
+WORN_OUT: Final = 75
+"""How a worker ends that takes no more work."""
 
 
 def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
@@ -45,7 +47,7 @@ def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
 
 
 def work(services: Services, world: World) -> None:
-    """Poll lanes and callback queue until killed."""
+    """Poll lanes and callback queue until killed, or worn out."""
     # Half a minute on purpose in the product, where it keeps an outage from burning receive counts.
     vars(worker.poller)["RELEASE_SECONDS"] = 0
     poller: Poller = make_poller(services, callbacks=True, runners=4, wait_seconds=1)
@@ -53,7 +55,9 @@ def work(services: Services, world: World) -> None:
     world.open_gate(f"ready-{os.getpid()}")
     world.wait_at_gate("work")
     poller.start()
-    signal.pause()
+    poller.wait()
+    poller.stop()
+    os._exit(WORN_OUT)
 
 
 def serve(services: Services, world: World) -> None:

@@ -37,6 +37,11 @@ class Process:
     def has_ended(self) -> bool:
         return not self.process.is_alive()
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended by itself; None: it has not."""
+        return self.process.exitcode
+
     def kill(self) -> None:
         """SIGKILL: no handler of it runs, no connection is closed in order. Any thread may call it.
 

@@ -55,6 +55,12 @@ ROWS: Final[Mapping[str, Row]] = {
         promises="1, 3",
         how="os._exit in one of a batch of ten. The nine complete; the tenth fails when its attempts are used up.",
     ),
+    "overrun": Row(
+        fault="Handlers that never end",
+        promises="1, 3",
+        how="Twelve plain handlers wait for ever, among twenty others: they fail at their time limit, and a worker in "
+        "which five of them are left ends itself.",
+    ),
     "dies-submit": Row(
         fault="A process dies between two steps: submit",
         promises="1, 2",

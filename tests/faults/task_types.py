@@ -74,7 +74,7 @@ class World:
 
 
 def task_types(world: World) -> Registry:
-    """The task types ``work`` (plain), ``async-work``, and two that end badly."""
+    """The task types ``work`` (plain), ``async-work``, two that end badly, and one that never ends."""
     registry = Registry()
 
     # Without a pause a retry is sent without a delay, which would pass in the engine's time and not in the tests'.
@@ -100,5 +100,10 @@ def task_types(world: World) -> Registry:
     @registry.task("raises-exit", timeout_seconds=30, retry=RetryPolicy(max_attempts=2, base_seconds=0))
     def raises_exit(payload: Work) -> Done:
         raise SystemExit(payload.number)
+
+    @registry.task("stuck", timeout_seconds=1, retry=RetryPolicy(max_attempts=1))
+    def stuck(payload: Work, context: TaskContext) -> None:
+        world.note(context.task_id, context.attempt)
+        threading.Event().wait()
 
     return registry

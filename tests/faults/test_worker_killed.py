@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tasklane.task import Status
+from tests.faults.actors import WORN_OUT
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.processes import start, workers
@@ -78,3 +79,34 @@ def test_a_handler_that_kills_its_process_fails_alone(
     assert failed.error.type == "AttemptLost"
     assert len(world.effects(crasher.id)) == crasher.max_attempts
     record(figures(installation, [*nine, crasher], since=begun_at))
+
+
+@pytest.mark.row("overrun")
+def test_a_worker_in_which_handlers_go_on_for_ever_ends_itself(
+    installation: Installation, record: Callable[[Figures], None]
+) -> None:
+    services, world = installation.services(), installation.world
+    stuck = installation.submit(services, numbers=range(6), type="stuck")
+    others = installation.submit(services, numbers=range(20))
+    stuck += installation.submit(services, numbers=range(6), type="stuck")
+    begun_at = installation.clock.now()
+    with workers(installation) as running:
+
+        def restart() -> None:
+            if running[-1].has_ended:
+                running.append(start(installation))
+
+        recover_there(installation, services, [*stuck, *others], meanwhile=restart)
+        wait_for(lambda: running[0].has_ended)
+        restart()
+        later = installation.submit(services, numbers=range(5))
+        recover_there(installation, services, later, meanwhile=restart)
+
+    assert {task.status for task in installation.tasks(others)} == {Status.COMPLETED}
+    assert {task.run for task in installation.tasks(others)} == {1}, "nobody's work was thrown away"
+    errors = [task.error.type for task in installation.tasks(stuck) if task.error]
+    assert errors == ["AttemptTimedOut"] * len(stuck)
+    assert {len(world.effects(task.id)) for task in stuck} == {1}
+    assert running[0].exit_code == WORN_OUT
+    assert running[0].pid not in {effect.pid for task in later for effect in world.effects(task.id)}
+    record(figures(installation, [*stuck, *others, *later], since=begun_at))

@@ -475,3 +475,21 @@ def test_the_trace_of_a_failed_attempt_begins_in_the_handler(
     ((_, _, text),) = failed_lines(caplog)
     assert text.count('File "') == text.count(__file__) == (1 if kind == "plain" else 2)
     assert "no space left" in text
+
+
+def test_an_attempt_that_was_timed_out_has_no_trace(
+    home: Installation, registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    over = threading.Event()
+
+    @registry.task("it")
+    def late(payload: Anything) -> None:
+        over.wait(PATIENCE)
+
+    home.submit("it")
+    home.work(seconds=SHORT)
+    over.set()
+
+    ((_, _, text),) = failed_lines(caplog)
+    assert 'File "' not in text
+    assert "AttemptTimedOut: The attempt was still running" in text
