@@ -38,6 +38,11 @@ def is_large(text: str) -> bool:
     return len(text) > INLINE_LIMIT or len(text.encode()) > INLINE_LIMIT
 
 
+def from_text(text: str) -> Any:
+    """The value of a document's text."""
+    return json.loads(text)
+
+
 def pack(text: str, key: str, blobs: BlobStore) -> Document:
     """The document for ``text``, kept in the blob store under ``key`` where it is large.
 
@@ -64,4 +69,4 @@ def read_text(document: Document, blobs: BlobStore) -> str:
 
 def read(document: Document, blobs: BlobStore) -> Any:
     """The document's value. Raises Unavailable."""
-    return json.loads(read_text(document, blobs))
+    return from_text(read_text(document, blobs))

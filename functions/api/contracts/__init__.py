@@ -6,16 +6,20 @@ A task answers in the words of the contract that it was submitted through, which
 from collections.abc import Mapping
 from typing import Final
 
-from api.contracts import async_processor, shared_paths, task_queue
+from api.contracts import async_processor, shared_paths, task_execution, task_queue, task_throttler
 from api.contracts.common import View
 
-ROUTERS: Final = (shared_paths.router,)
+ROUTERS: Final = (shared_paths.router, task_execution.router, task_throttler.router)
 VIEWS: Final[Mapping[str, View]] = {
     task_queue.NAME: task_queue.view,
+    task_execution.NAME: task_execution.view,
     async_processor.NAME: async_processor.view,
+    task_throttler.NAME: task_throttler.view,
 }
 """How a task answers, by the contract that it was submitted through."""
 TAGS: Final = [
     {"name": task_queue.TAG, "description": "Priorities 1 to 5; numbers to compute. Shares its paths with contract 4."},
+    {"name": task_execution.TAG, "description": "Jobs whose status is streamed, and told to a callback."},
     {"name": async_processor.TAG, "description": "The smallest one; sends mail. Shares its paths with contract 2."},
+    {"name": task_throttler.TAG, "description": "Four kinds of task, each with a path of its own."},
 ]

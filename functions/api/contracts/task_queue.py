@@ -1,6 +1,5 @@
 """Contract 2, the Task Queue API: tasks with priorities, whose result is JSON as a string."""
 
-import json
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -14,6 +13,7 @@ from api.contracts import common
 from api.representation import LAMBDA_ANSWER, fitting_texts
 from api.schemas import Name, Priority
 from tasklane.bootstrap import Services
+from tasklane.document import from_text
 from tasklane.errors import UnknownTaskType
 from tasklane.task import DEFAULT_PRIORITY, Task
 from tasklane.timestamps import rfc3339
@@ -82,7 +82,7 @@ def view(services: Services, task: Task) -> dict[str, Any]:
     documents = {"payload": task.payload} | ({"result": task.result} if task.result else {})
     texts = fitting_texts(services, documents, limit=LAMBDA_ANSWER // 2)
     return _created(task) | {
-        "input_data": json.loads(texts["payload"]) if "payload" in texts else None,
+        "input_data": from_text(texts["payload"]) if "payload" in texts else None,
         "result": texts.get("result"),
         "updated_at": rfc3339(task.finished_at or task.started_at or task.created_at),
     }

@@ -120,7 +120,7 @@ class Installation:
 
 
 @contextmanager
-def an_installation(**ports: Any) -> Iterator[Installation]:
+def an_installation(registry: Registry | None = None, **ports: Any) -> Iterator[Installation]:
     """A running installation; ``ports`` replace those in memory."""
     clock = ManualClock()
     queues = MemoryQueues(clock)
@@ -134,7 +134,7 @@ def an_installation(**ports: Any) -> Iterator[Installation]:
         "clock": clock,
         "http": MemoryHttp(),
     }
-    services = Services(SETTINGS, registry=a_registry(), **(given | ports))
+    services = Services(SETTINGS, registry=registry or a_registry(), **(given | ports))
     with start_blocking_portal() as portal:
         client = Client(create_app(services), portal)
         yield Installation(services=services, clock=clock, store=store, queues=queues, blobs=blobs, client=client)

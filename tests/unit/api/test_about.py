@@ -136,6 +136,14 @@ def test_the_openapi_document_describes_every_route(api: Installation) -> None:
         "/tasks",
         "/tasks/",
         "/tasks/{task_id}",
+        "/api/tasks",
+        "/api/tasks/{task_id}",
+        "/api/tasks/{task_id}/state",
+        "/api/v1/task/greeting",
+        "/api/v1/task/download",
+        "/api/v1/task/blocking_long_running_task",
+        "/api/v1/task/non_blocking_long_running_task",
+        "/api/v1/task/result/{task_id}",
     }
     for path in document["paths"].values():
         for operation in path.values():

@@ -10,6 +10,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from api import entrypoint
+from api import entrypoint, stream
 from tasklane import observability
 from tests.unit.api.conftest import Installation
 
@@ -136,3 +137,28 @@ def test_importing_the_entry_point_reads_no_environment_and_loads_no_sdk() -> No
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
 
     assert done.stdout == "set()\n"
+
+
+def test_a_stream_is_one_event_a_request(call: Call, api: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "INTERVAL_SECONDS", 0.3)
+    task_id = api.submitted()
+    path = f"/api/tasks/{task_id}"
+
+    at_once = call("GET", path)
+    begun = time.monotonic()
+    later = call("GET", path, last_event_id=event_id(at_once))
+    waited = time.monotonic() - begun
+    api.work()
+    last = call("GET", path, last_event_id=event_id(later))
+    over = call("GET", path, last_event_id=event_id(last))
+
+    assert (at_once["statusCode"], at_once["isBase64Encoded"]) == (200, False)
+    assert waited >= 0.3, "without an end in sight, as long as a stream would"
+    statuses = [json.loads(one["body"].splitlines()[0].removeprefix("data: "))["status"] for one in (at_once, last)]
+    assert statuses == ["PENDING", "COMPLETED"]
+    assert over["statusCode"] == 204, "EventSource reconnects until it is told"
+
+
+def event_id(answer: dict[str, Any]) -> str:
+    (line,) = [line for line in answer["body"].splitlines() if line.startswith("id: ")]
+    return str(line.removeprefix("id: "))

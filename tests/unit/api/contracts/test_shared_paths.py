@@ -9,9 +9,9 @@ import pytest
 from api.contracts.async_processor import ProcessorTask
 from api.contracts.shared_paths import UnknownId
 from api.contracts.task_queue import TaskQueueCreated, TaskQueueTask
-from tasklane.ports import Change
 from tasklane.task import Status
 from tests.unit.api.conftest import Installation, the_problem
+from tests.unit.api.contracts.conftest import become
 
 COUNT = {"task_type": "count", "input_data": {"n": 10}}
 ECHO = {"task_type": "echo", "payload": {"a": "ü"}}
@@ -179,14 +179,6 @@ def test_four_statuses_never_go_backwards(
         task_id = submitted(api, body)
         become(api, task_id, status=status, started_at=started)
         assert api.client.get(f"/tasks/{task_id}").json()["status"] == shown
-
-
-def become(api: Installation, task_id: str, **changes: Any) -> None:
-    """Let the record say so, whichever way it came there."""
-    task = api.store.get([task_id])[task_id]
-    running = task.evolve(status=Status.RUNNING)
-    for before, after in ((task, running), (running, running.evolve(**changes))):
-        assert api.store.save([Change(before=before, after=after, unchanged=())]) == [True]
 
 
 def test_a_task_of_v1_is_shown_in_contract_2s_words(api: Installation) -> None:

@@ -1,0 +1,140 @@
+"""Contract 5, the task throttler: four kinds of task, each with a path of its own."""
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import problems
+from api.body import JsonRequest, JsonRoute
+from api.contracts import common
+from api.openapi import problems as may_answer
+from api.representation import fitting_texts
+from api.request import services_of
+from api.schemas import IdempotencyKey
+from tasklane.bootstrap import Services
+from tasklane.document import from_text
+from tasklane.task import Task
+from tasklane.view import shown_status
+
+NAME: Final = "task-throttler"
+TAG: Final = "contract 5: task throttler"
+
+router = APIRouter(prefix="/api/v1/task", tags=[TAG], route_class=JsonRoute)
+
+_Status = Literal["scheduled", "pending", "running", "completed", "failed", "cancelled", "expired"]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class GreetingRequest(_Body):
+    """Whom to greet."""
+
+    name: str = Field(examples=["Ada"])
+
+
+class DownloadRequest(_Body):
+    """What to download."""
+
+    url: Annotated[HttpUrl, Field(examples=["https://example.com/"])]
+
+
+class LongTaskRequest(_Body):
+    """How long to sleep."""
+
+    duration: float = Field(ge=0, allow_inf_nan=False, description="Seconds.", examples=[1.5])
+
+
+class ThrottlerAccepted(BaseModel):
+    """What contract 5 says of a new task."""
+
+    task_id: str
+    status: _Status = Field(examples=["pending"])
+
+
+class ThrottlerTask(ThrottlerAccepted):
+    """A task in contract 5's words."""
+
+    result: Any = Field(
+        description="What the handler returned; null until then, and where it is too large to be in here: "
+        "`/v1/tasks/{id}/result` has it.",
+        examples=["Hello, Ada!"],
+    )
+
+
+_SUBMIT: Final[dict[str, Any]] = {
+    "status_code": 202,
+    "response_model": ThrottlerAccepted,
+    "response_description": "Accepted: the task is kept and will reach a final status.",
+    "responses": may_answer(
+        problems.INVALID_JSON,
+        problems.INVALID_PARAMETER,
+        problems.TOO_LARGE,
+        problems.UNSUPPORTED_MEDIA_TYPE,
+        problems.INVALID_REQUEST,
+        problems.INVALID_PAYLOAD,
+        problems.UNKNOWN_TASK_TYPE,
+        problems.IDEMPOTENCY_CONFLICT,
+        problems.UNAVAILABLE,
+    ),
+}
+
+
+@router.post("/greeting", summary="Greet somebody", **_SUBMIT)
+def greeting(request: JsonRequest, body: GreetingRequest, idempotency_key: IdempotencyKey = None) -> Response:
+    """The result is `Hello, NAME!`."""
+    return _submit(request, "greeting", body, idempotency_key)
+
+
+@router.post("/download", summary="Download a public URL", **_SUBMIT)
+def download(request: JsonRequest, body: DownloadRequest, idempotency_key: IdempotencyKey = None) -> Response:
+    """The result has the content's length, type and digest, and where it is kept."""
+    return _submit(request, "download", body, idempotency_key)
+
+
+@router.post("/blocking_long_running_task", summary="Sleep, holding a thread", **_SUBMIT)
+def blocking_long_running_task(
+    request: JsonRequest, body: LongTaskRequest, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Sleeps for `duration` seconds."""
+    return _submit(request, "blocking_long_running_task", body, idempotency_key)
+
+
+@router.post("/non_blocking_long_running_task", summary="Sleep, letting others go on", **_SUBMIT)
+def non_blocking_long_running_task(
+    request: JsonRequest, body: LongTaskRequest, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Sleeps for `duration` seconds."""
+    return _submit(request, "non_blocking_long_running_task", body, idempotency_key)
+
+
+@router.get(
+    "/result/{task_id}",
+    response_model=ThrottlerTask,
+    summary="See a task and its result (contract 5)",
+    response_description="The task, in the words of the contract that it was submitted through.",
+    responses=may_answer(problems.TASK_NOT_FOUND, problems.UNAVAILABLE),
+)
+def get_result(request: Request, task_id: str) -> Response:
+    """Status and result of a task."""
+    return common.answer(request, common.read(request, task_id), view)
+
+
+def view(services: Services, task: Task) -> dict[str, Any]:
+    """See common.View."""
+    texts = fitting_texts(services, {"result": task.result} if task.result else {})
+    return _accepted(services, task) | {"result": from_text(texts["result"]) if "result" in texts else None}
+
+
+def _submit(request: JsonRequest, kind: str, body: BaseModel, idempotency_key: str | None) -> Response:
+    wish = common.Wish(contract=NAME, type=kind, payload=body.model_dump(mode="json"))
+    submitted = common.submit(request, wish, idempotency_key)
+    return common.accepted(submitted, 202, _accepted(services_of(request), submitted.task))
+
+
+def _accepted(services: Services, task: Task) -> dict[str, Any]:
+    return {"task_id": task.id, "status": shown_status(task, services.clock.now()).value}
