@@ -1,7 +1,7 @@
 """``simulated_job``: a long job of steps that does nothing but report its progress. For trying out progress."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,7 +20,7 @@ class JobParameters(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     steps: int = Field(default=5, ge=1, le=10_000, examples=[5])
-    step_seconds: float = Field(default=1.0, ge=0, le=60, allow_inf_nan=False, examples=[0.5])
+    step_seconds: int | Annotated[float, Field(allow_inf_nan=False)] = Field(default=1, ge=0, le=60, examples=[0.5])
     fail_at: int | None = Field(default=None, ge=1, description="The step at which the job is to fail; null: none.")
 
     @model_validator(mode="after")

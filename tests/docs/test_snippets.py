@@ -34,6 +34,7 @@ KINDS = (
     "python receiver",
     "json problem",
     "json callback",
+    "json callback of task-execution",
     *PICTURES,
 )
 
@@ -157,6 +158,23 @@ def test_a_receiver_that_is_shown_takes_what_is_signed_and_nothing_else(
 def test_a_callback_is_posted_as_it_is_shown(snippet: Snippet) -> None:
     installation = an_installation(registry=registry.load_handlers())
     installation.submit("echo", {"hello": "world"}, callback_url="https://hooks.example.com/", labels={"order": "4711"})
+    installation.work()
+    installation.deliver()
+    installation.close()
+
+    [(_, body, _)] = installation.http.posted
+    assert matches(snippet.body, body.decode()), body
+
+
+@pytest.mark.parametrize("snippet", of_kind("json callback of task-execution"), ids=by_name)
+def test_the_callback_of_a_contract_is_posted_as_it_is_shown(snippet: Snippet) -> None:
+    installation = an_installation(registry=registry.load_handlers())
+    installation.submit(
+        "simulated_job",
+        {"name": "report", "parameters": {"steps": 1, "step_seconds": 0}},
+        callback_url="https://hooks.example.com/",
+        contract="task-execution",
+    )
     installation.work()
     installation.deliver()
     installation.close()

@@ -44,7 +44,7 @@ BEYOND_THE_SCHEMA: tuple[tuple[str, str], ...] = (
     ("invalid-request", "/callback_events Give a callback_url"),
     ("idempotency-conflict", ""),
     ("unknown-task-type", "/(type|task_type) "),
-    ("invalid-payload", "/(payload|input_data)"),
+    ("invalid-payload", "/(payload|input_data|parameters)"),
 )
 """Why data that fits the schema may be refused: the problem's type, and how a pointer with its detail begins."""
 

@@ -1,7 +1,7 @@
 """Contract 4, the async task processor: the smallest one."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -33,13 +33,6 @@ class ProcessorRequest(BaseModel):
         description="The handler's input.",
         examples=[{"to": "ada@example.com", "subject": "Your order", "body": "It is on its way."}],
     )
-
-
-class ProcessorTask(BaseModel):
-    """A task in contract 4's words."""
-
-    task_id: str
-    status: Literal["queued", "processing", "completed", "failed"]
 
 
 def submit(request: JsonRequest, body: ProcessorRequest, idempotency_key: str | None) -> Response:

@@ -1,17 +1,18 @@
 """``/tasks``, which contracts 2 and 4 share: ``input_data`` in a body means contract 2, ``payload`` contract 4."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import Discriminator, Tag
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api import problems
 from api.body import JsonRequest, JsonRoute
 from api.contracts import async_processor, common, task_queue
-from api.contracts.async_processor import ProcessorRequest, ProcessorTask
-from api.contracts.task_queue import TaskQueueCreated, TaskQueueRequest, TaskQueueTask
+from api.contracts.async_processor import ProcessorRequest
+from api.contracts.task_queue import TaskQueueRequest
+from api.contracts.views import InItsWords, ProcessorTask, TaskQueueCreated, UnknownId
 from api.openapi import ASK_AGAIN, REPLAYED
 from api.openapi import problems as may_answer
 from api.request import MAX_ID
@@ -28,31 +29,9 @@ _SUBMIT: Final[dict[str, Any]] = {
     "responses": {
         200: {"model": ProcessorTask, "description": "Contract 4: the task is queued.", "headers": REPLAYED},
         201: {"headers": REPLAYED},
-        **may_answer(
-            problems.INVALID_JSON,
-            problems.INVALID_PARAMETER,
-            task_queue.UNKNOWN_TYPE,
-            problems.TOO_LARGE,
-            problems.UNSUPPORTED_MEDIA_TYPE,
-            problems.INVALID_REQUEST,
-            problems.INVALID_PAYLOAD,
-            problems.UNKNOWN_TASK_TYPE,
-            problems.IDEMPOTENCY_CONFLICT,
-            problems.UNAVAILABLE,
-        ),
+        **may_answer(task_queue.UNKNOWN_TYPE, *common.REFUSALS),
     },
 }
-
-
-class UnknownId(BaseModel):
-    """What both contracts say of an id that no task has: a problem, but for the `status` that contract 4 knows."""
-
-    task_id: str
-    status: Literal["not_found"]
-    type: str = Field(examples=[problems.TASK_NOT_FOUND.uri])
-    title: str = Field(examples=[problems.TASK_NOT_FOUND.title])
-    detail: str
-    correlation_id: str
 
 
 def _meant(body: Any) -> str | None:
@@ -81,13 +60,13 @@ def submit(request: JsonRequest, body: Body, idempotency_key: IdempotencyKey = N
 
 @router.get(
     "/tasks/{task_id}",
-    response_model=TaskQueueTask | ProcessorTask,
+    response_model=InItsWords,
     summary="See a task (contracts 2 and 4)",
     response_description="The task, in the words of the contract that it was submitted through.",
     responses={
         200: {"headers": ASK_AGAIN},
-        404: {"model": UnknownId, "description": "There is no such task."},
         **may_answer(problems.UNAVAILABLE),
+        404: {"model": UnknownId, "description": "There is no such task."},
     },
 )
 def get_task(request: Request, task_id: str) -> Response:

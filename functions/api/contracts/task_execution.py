@@ -1,6 +1,6 @@
 """Contract 3, the task execution API: a simulated job whose status is streamed, and told to a callback."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final, get_args
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +10,8 @@ from starlette.responses import Response
 from api import problems
 from api.body import JsonRequest, JsonRoute
 from api.contracts import common
+from api.contracts.views import ExecutionAccepted, InItsWords
+from api.openapi import ASK_AGAIN, REPLAYED
 from api.openapi import problems as may_answer
 from api.schemas import CallbackUrl, IdempotencyKey
 from api.stream import stream
@@ -23,6 +25,24 @@ TAG: Final = "contract 3: task execution"
 JOB: Final = "simulated_job"
 
 router = APIRouter(prefix="/api/tasks", tags=[TAG], route_class=JsonRoute)
+
+
+_EVENT: Final[dict[str, Any]] = {
+    "description": "One event.",
+    "type": "object",
+    "required": ["data", "id"],
+    "properties": {
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "anyOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in get_args(InItsWords)]
+            },
+        },
+        "id": {"type": "string", "description": "For `Last-Event-ID`."},
+        "retry": {"type": "integer", "description": "Milliseconds after which to reconnect."},
+    },
+}
 
 
 class ExecutionRequest(BaseModel):
@@ -41,36 +61,12 @@ class ExecutionRequest(BaseModel):
     )
 
 
-class ExecutionAccepted(BaseModel):
-    """What contract 3 says of a new task."""
-
-    task_id: str
-
-
-class ExecutionState(ExecutionAccepted):
-    """A task in contract 3's words."""
-
-    status: Literal["PENDING", "RUNNING", "COMPLETED", "FAILED"]
-    progress: float = Field(ge=0, le=1)
-    message: str = Field(description="What its handler said last, or why it failed.")
-
-
 @router.post(
     "",
     response_model=ExecutionAccepted,
     summary="Submit a job",
     response_description="Accepted: the task is kept and will reach a final status.",
-    responses=may_answer(
-        problems.INVALID_JSON,
-        problems.INVALID_PARAMETER,
-        problems.TOO_LARGE,
-        problems.UNSUPPORTED_MEDIA_TYPE,
-        problems.INVALID_REQUEST,
-        problems.INVALID_PAYLOAD,
-        problems.UNKNOWN_TASK_TYPE,
-        problems.IDEMPOTENCY_CONFLICT,
-        problems.UNAVAILABLE,
-    ),
+    responses={200: {"headers": REPLAYED}, **may_answer(*common.REFUSALS)},
 )
 def submit(request: JsonRequest, body: ExecutionRequest, idempotency_key: IdempotencyKey = None) -> Response:
     """A simulated long job of steps, which reports its progress and tells its end to the callback."""
@@ -92,7 +88,8 @@ def submit(request: JsonRequest, body: ExecutionRequest, idempotency_key: Idempo
         200: {
             "description": "Server-sent events, each with the object of `/state` as `data`: at once, every 5 seconds, "
             "and when the task has ended; then the stream closes.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
+            "headers": ASK_AGAIN | {"X-Accel-Buffering": {"description": "no", "schema": {"const": "no"}}},
         },
         204: {"description": "The event that `Last-Event-ID` names was the last one."},
         **may_answer(problems.TASK_NOT_FOUND, problems.UNAVAILABLE),
@@ -119,10 +116,10 @@ async def watch(request: Request, task_id: str) -> Response:
 
 @router.get(
     "/{task_id}/state",
-    response_model=ExecutionState,
+    response_model=InItsWords,
     summary="See a task (contract 3)",
     response_description="The task, in the words of the contract that it was submitted through.",
-    responses=may_answer(problems.TASK_NOT_FOUND, problems.UNAVAILABLE),
+    responses={200: {"headers": ASK_AGAIN}, **may_answer(problems.TASK_NOT_FOUND, problems.UNAVAILABLE)},
 )
 def get_state(request: Request, task_id: str) -> Response:
     """What the stream tells, once."""

@@ -1,8 +1,7 @@
 """Contract 2, the Task Queue API: tasks with priorities, whose result is JSON as a string."""
 
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
@@ -23,8 +22,6 @@ NAME: Final = "task-queue"
 TAG: Final = "contract 2: task queue"
 UNKNOWN_TYPE: Final = replace(problems.UNKNOWN_TASK_TYPE, status=400)
 
-_Status = Literal["pending", "running", "completed", "failed"]
-
 
 class TaskQueueRequest(BaseModel):
     """A task of contract 2."""
@@ -34,28 +31,6 @@ class TaskQueueRequest(BaseModel):
     task_type: Name = Field(examples=["FibonacciTask"])
     input_data: dict[str, Any] = Field(description="The handler's input.", examples=[{"n": 10}])
     priority: Priority = Field(default=DEFAULT_PRIORITY, description="5 is highest, 1 is last.")
-
-
-class TaskQueueCreated(BaseModel):
-    """What contract 2 says of a new task."""
-
-    id: str
-    task_type: str = Field(examples=["FibonacciTask"])
-    status: _Status = Field(examples=["pending"])
-    priority: int = Field(examples=[3])
-    created_at: datetime
-
-
-class TaskQueueTask(TaskQueueCreated):
-    """A task in contract 2's words."""
-
-    input_data: Any = Field(description="Null where it is too large to be in here: `/v1/tasks/{id}/payload` has it.")
-    result: str | None = Field(
-        description="JSON as a string; null until it is completed, and where it is too large to be in here: "
-        "`/v1/tasks/{id}/result` has it.",
-        examples=['{"result":55}'],
-    )
-    updated_at: datetime = Field(description="When it last started or ended, or else was created.")
 
 
 def submit(request: JsonRequest, body: TaskQueueRequest, idempotency_key: str | None) -> Response:

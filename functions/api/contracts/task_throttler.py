@@ -1,6 +1,6 @@
 """Contract 5, the task throttler: four kinds of task, each with a path of its own."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl
@@ -10,12 +10,15 @@ from starlette.responses import Response
 from api import problems
 from api.body import JsonRequest, JsonRoute
 from api.contracts import common
+from api.contracts.views import InItsWords, ThrottlerAccepted
+from api.openapi import ASK_AGAIN, REPLAYED
 from api.openapi import problems as may_answer
 from api.representation import fitting_texts
 from api.request import services_of
 from api.schemas import IdempotencyKey
 from tasklane.bootstrap import Services
 from tasklane.document import from_text
+from tasklane.registry import MAX_TIMEOUT_SECONDS
 from tasklane.task import Task
 from tasklane.view import shown_status
 
@@ -23,8 +26,6 @@ NAME: Final = "task-throttler"
 TAG: Final = "contract 5: task throttler"
 
 router = APIRouter(prefix="/api/v1/task", tags=[TAG], route_class=JsonRoute)
-
-_Status = Literal["scheduled", "pending", "running", "completed", "failed", "cancelled", "expired"]
 
 
 class _Body(BaseModel):
@@ -46,23 +47,8 @@ class DownloadRequest(_Body):
 class LongTaskRequest(_Body):
     """How long to sleep."""
 
-    duration: float = Field(ge=0, allow_inf_nan=False, description="Seconds.", examples=[1.5])
-
-
-class ThrottlerAccepted(BaseModel):
-    """What contract 5 says of a new task."""
-
-    task_id: str
-    status: _Status = Field(examples=["pending"])
-
-
-class ThrottlerTask(ThrottlerAccepted):
-    """A task in contract 5's words."""
-
-    result: Any = Field(
-        description="What the handler returned; null until then, and where it is too large to be in here: "
-        "`/v1/tasks/{id}/result` has it.",
-        examples=["Hello, Ada!"],
+    duration: float = Field(
+        ge=0, le=MAX_TIMEOUT_SECONDS - 60, allow_inf_nan=False, description="Seconds.", examples=[1.5]
     )
 
 
@@ -70,17 +56,7 @@ _SUBMIT: Final[dict[str, Any]] = {
     "status_code": 202,
     "response_model": ThrottlerAccepted,
     "response_description": "Accepted: the task is kept and will reach a final status.",
-    "responses": may_answer(
-        problems.INVALID_JSON,
-        problems.INVALID_PARAMETER,
-        problems.TOO_LARGE,
-        problems.UNSUPPORTED_MEDIA_TYPE,
-        problems.INVALID_REQUEST,
-        problems.INVALID_PAYLOAD,
-        problems.UNKNOWN_TASK_TYPE,
-        problems.IDEMPOTENCY_CONFLICT,
-        problems.UNAVAILABLE,
-    ),
+    "responses": {202: {"headers": REPLAYED}, **may_answer(*common.REFUSALS)},
 }
 
 
@@ -114,10 +90,10 @@ def non_blocking_long_running_task(
 
 @router.get(
     "/result/{task_id}",
-    response_model=ThrottlerTask,
+    response_model=InItsWords,
     summary="See a task and its result (contract 5)",
     response_description="The task, in the words of the contract that it was submitted through.",
-    responses=may_answer(problems.TASK_NOT_FOUND, problems.UNAVAILABLE),
+    responses={200: {"headers": ASK_AGAIN}, **may_answer(problems.TASK_NOT_FOUND, problems.UNAVAILABLE)},
 )
 def get_result(request: Request, task_id: str) -> Response:
     """Status and result of a task."""

@@ -6,9 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.contracts.async_processor import ProcessorTask
-from api.contracts.shared_paths import UnknownId
-from api.contracts.task_queue import TaskQueueCreated, TaskQueueTask
+from api.contracts.views import ProcessorTask, TaskQueueCreated, TaskQueueTask, UnknownId
 from tasklane.task import Status
 from tests.unit.api.conftest import Installation, the_problem
 from tests.unit.api.contracts.conftest import become

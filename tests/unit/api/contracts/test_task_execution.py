@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from api import stream
-from api.contracts.task_execution import ExecutionState
+from api.contracts.views import ExecutionState
 from tasklane.adapters.memory import MemoryTaskStore
 from tasklane.callback_body import Event, body_of
 from tasklane.errors import Unavailable

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.contracts.task_throttler import ThrottlerTask
+from api.contracts.views import ThrottlerTask
 from tasklane.task import Status
 from tests.unit.api.conftest import Installation, the_problem
 from tests.unit.api.contracts.conftest import become, the_task
@@ -58,7 +58,7 @@ def test_a_download_is_accepted(shipped: Installation) -> None:
         ("/api/v1/task/download", {"url": "ftp://example.com/"}, "invalid-request", "/url"),
         (LONG[0], {"duration": -1}, "invalid-request", "/duration"),
         (LONG[1], {"duration": "1"}, "invalid-request", "/duration"),
-        (LONG[1], {"duration": 10_000}, "invalid-payload", "/duration"),
+        (LONG[1], {"duration": 10_000}, "invalid-request", "/duration"),
     ],
 )
 def test_what_is_wrong_is_pointed_at(shipped: Installation, path: str, body: Any, kind: str, pointer: str) -> None:
