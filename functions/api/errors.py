@@ -9,7 +9,8 @@
     └── InvalidJson               the body is no JSON, or no JSON that every reader understands alike
     NotThere                      the address is right, but nothing is there (yet)
     ├── NoResult                  the task has no result
-    └── NoSuchTaskType            no task type has that name
+    ├── NoSuchTaskType            no task type has that name
+    └── NoSuchLane                no lane has that number
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,3 +61,7 @@ class NoResult(NotThere):
 
 class NoSuchTaskType(NotThere):
     """No task type has the name in the path."""
+
+
+class NoSuchLane(NotThere):
+    """No lane has the number in the path."""

@@ -14,7 +14,7 @@ Responses: TypeAlias = dict[int | str, dict[str, Any]]
 TAGS: Final = [
     {"name": "tasks", "description": "Submit tasks, see what became of them, change them."},
     {"name": "callbacks", "description": "What could not be delivered, and how to send it again."},
-    {"name": "lanes", "description": "Pause and resume what waits."},
+    {"name": "lanes", "description": "How full the queues are, what to do about what they gave up; pause, and resume."},
     {"name": "task types", "description": "What this installation can do."},
     {"name": "health", "description": "Whether it can."},
 ]

@@ -197,6 +197,49 @@ class RemovedView(BaseModel):
     left: list[LeftView] = Field(description="Those that were left alone.")
 
 
+class QueueView(BaseModel):
+    """About how many messages a queue holds; SQS counts them within a minute or so."""
+
+    waiting: int = Field(description="May be received.")
+    delayed: int = Field(description="For later.")
+    in_flight: int = Field(description="Received, and not yet done with.")
+    dead_letters: int = Field(description="Given up after five receives: what its dead-letter queue holds.")
+
+
+class LaneView(QueueView):
+    """A lane."""
+
+    lane: int = Field(description="The priority of its tasks.", examples=[3])
+
+
+class LanesView(BaseModel):
+    """The queues."""
+
+    lanes: list[LaneView] = Field(description="The highest priority first.")
+    callbacks: QueueView
+
+
+class CallbackRedriveView(BaseModel):
+    """What became of the dead letters that were looked after."""
+
+    sent: int = Field(description="So many are on their way again.")
+    removed: dict[str, int] = Field(
+        description="So many needed nothing and were removed, by the status in the record; `unknown`: there is no "
+        "record any more; `repeated`: another dead letter spoke for the same task.",
+        examples=[{"completed": 3}],
+    )
+    poison: int = Field(description="So many are no messages of Tasklane's, and stay.")
+    unanswered: int = Field(description="So many could not be looked after, and stay.")
+    more: bool = Field(description="It ended before the queue was empty: call again.")
+
+
+class LaneRedriveView(CallbackRedriveView):
+    """What became of a lane's dead letters that were looked after."""
+
+    lane: int = Field(examples=[3])
+    reopened: int = Field(description="So many failed tasks begin again (`failed=retry`).")
+
+
 class TaskTypesView(BaseModel):
     """The task types of this installation, by name."""
 

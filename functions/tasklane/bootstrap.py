@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tasklane.callback import DeliverCallbacks
 from tasklane.cleanup import RemoveDocuments
 from tasklane.clock import SystemClock
-from tasklane.errors import Unavailable
+from tasklane.errors import ConfigurationError, Unavailable
 from tasklane.execute import Execute
 from tasklane.lines import Lines
 from tasklane.listing import ListCallbacks, ListTasks
@@ -25,10 +25,12 @@ from tasklane.ports import (
     Mailer,
     MessageSource,
     Outbound,
+    QueueDepths,
     SigningSecrets,
     TaskQueue,
     TaskStore,
 )
+from tasklane.redrive import Redrive
 from tasklane.registry import Registry, load_handlers
 from tasklane.remove import RemoveTasks
 from tasklane.settings import Settings, read_settings
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 3
 READ_SECONDS: Final = 10
 """Longer than any request here takes; the SDK's minute would outlast a lease's margin."""
+HOLD_SECONDS: Final = 60
+"""How long a received dead letter is nobody else's: longer than a request may take."""
 _making_a_client = threading.Lock()
 """boto3's session is not safe for two threads that make clients
 (https://boto3.amazonaws.com/v1/documentation/api/latest/guide/session.html)."""
@@ -148,6 +152,19 @@ class Services:
         )
 
     @cached_property
+    def redrive(self) -> Redrive:
+        """Brings back what lanes and callback queue gave up."""
+        return Redrive(
+            store=self.store,
+            queue=self.queue,
+            callback_queue=self.callback_queue,
+            dead_letters=self.dead_letters,
+            registry=self.registry,
+            clock=self.clock,
+            timing=self.settings.timing,
+        )
+
+    @cached_property
     def remove_documents(self) -> RemoveDocuments:
         """Removes what was kept for tasks that are gone."""
         return RemoveDocuments(blobs=self.blobs)
@@ -228,10 +245,29 @@ class Services:
         given: MessageSource | None = self._ports.get("source")
         if given is not None:
             return given
-        from tasklane.adapters.sqs import CALLBACKS, SqsMessageSource
+        from tasklane.adapters.sqs import SqsMessageSource
 
-        urls = {**self.settings.lane_urls, CALLBACKS: self.settings.callback_queue_url}
-        return SqsMessageSource(self._client("sqs", read_seconds=30), urls)
+        return SqsMessageSource(self._client("sqs", read_seconds=30), self._queue_urls)
+
+    @cached_property
+    def dead_letters(self) -> MessageSource:
+        """Receives from the dead-letter queues of lanes and callback queue."""
+        given: MessageSource | None = self._ports.get("dead_letters")
+        if given is not None:
+            return given
+        from tasklane.adapters.sqs import SqsMessageSource
+
+        return SqsMessageSource(self._client("sqs"), self._dead_letter_urls, hold_seconds=HOLD_SECONDS)
+
+    @cached_property
+    def depths(self) -> QueueDepths:
+        """Knows how full the queues are."""
+        given: QueueDepths | None = self._ports.get("depths")
+        if given is not None:
+            return given
+        from tasklane.adapters.sqs import SqsQueueDepths
+
+        return SqsQueueDepths(self._client("sqs"), self._queue_urls, self._dead_letter_urls)
 
     @cached_property
     def blobs(self) -> BlobStore:
@@ -272,6 +308,21 @@ class Services:
         from tasklane.adapters.ssm import SsmSigningSecrets
 
         return SsmSigningSecrets(self._client("ssm"), self.settings.webhook_secrets_parameter)
+
+    @property
+    def _queue_urls(self) -> Mapping[int, str]:
+        from tasklane.adapters.sqs import CALLBACKS
+
+        return {**self.settings.lane_urls, CALLBACKS: self.settings.callback_queue_url}
+
+    @property
+    def _dead_letter_urls(self) -> Mapping[int, str]:
+        from tasklane.adapters.sqs import CALLBACKS
+
+        lanes, callbacks = self.settings.dead_letter_urls, self.settings.callback_dead_letter_url
+        if not lanes or not callbacks:
+            raise ConfigurationError("TASKLANE_DEAD_LETTER_URLS or TASKLANE_CALLBACK_DEAD_LETTER_URL is missing.")
+        return {**lanes, CALLBACKS: callbacks}
 
     def _client(self, service: Any, read_seconds: int = READ_SECONDS) -> Any:
         import boto3

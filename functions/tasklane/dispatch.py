@@ -17,8 +17,13 @@ logger = logging.getLogger(__name__)
 
 def send_to_lanes(queue: TaskQueue, tasks: Iterable[Task], now: int) -> int:
     """Send each waiting task that a queue can carry to its time, and that nothing holds back; how many were taken."""
-    ready = [task for task in tasks if task.status.waiting and task.line is None and fits_a_queue(task, now)]
+    ready = [task for task in tasks if belongs_in_a_lane(task, now)]
     return _sent(ready, queue.send([TaskMessage.of(task) for task in ready]) if ready else [])
+
+
+def belongs_in_a_lane(task: Task, now: int) -> bool:
+    """True where the task waits, nothing holds it back, and a queue can carry it to its time."""
+    return task.status.waiting and task.line is None and fits_a_queue(task, now)
 
 
 def send_callbacks(queue: CallbackQueue, tasks: Iterable[Task], now: int) -> int:

@@ -132,8 +132,7 @@ class ManageTasks:
         raise Unavailable(f"task {task_id} is being changed by others")
 
     def _send(self, task: Task, now: int) -> None:
-        known = self._registry.types.get(task.type)
-        if known is None or known.handler is not None:
+        if self._registry.runs_here(task.type):
             send_to_lanes(self._queue, [task], now)
         send_callbacks(self._callback_queue, [task], now)
 
@@ -147,6 +146,4 @@ class ManageTasks:
     def _reopened(self, task: Task, now: int) -> Task:
         if task.status not in REOPENINGS:
             raise NotNow("Only a failed, cancelled or expired task can be retried.", task.status)
-        known = self._registry.types.get(task.type)
-        attempts = known.retry.max_attempts if known else 1
-        return transitions.reopened(task, attempts, now, self._timing)
+        return transitions.reopened(task, self._registry.attempts_by_hand(task.type), now, self._timing)

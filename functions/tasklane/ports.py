@@ -183,6 +183,26 @@ class MessageSource(Protocol):
         """Let these messages be received again after a pause. Raises Unavailable."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Depth:
+    """About how many messages a queue holds: those that may be received, those for later, those that somebody has.
+
+    ``dead_letters`` counts what it gave up: all that lies in its dead-letter queue.
+    """
+
+    waiting: int
+    delayed: int
+    in_flight: int
+    dead_letters: int
+
+
+class QueueDepths(Protocol):
+    """Knows how full the queues are."""
+
+    def depths(self, lanes: Sequence[int]) -> list[Depth]:
+        """One entry per lane (1 to 5; 0 is the callback queue), right within a minute or so. Raises Unavailable."""
+
+
 class BlobStore(Protocol):
     """Keeps what is too large for a record."""
 

@@ -33,6 +33,10 @@ class Settings(BaseModel):
     """The lanes' queues, by priority; five URLs separated by commas, lane 1 first."""
     callback_queue_url: str
     """The queue of callbacks that are due."""
+    dead_letter_urls: Mapping[int, str] = Field(default_factory=dict)
+    """The lanes' dead-letter queues, given like ``lane_urls``."""
+    callback_dead_letter_url: str = ""
+    """The callback queue's dead-letter queue."""
     webhook_secrets_parameter: str = ""
     """The SSM SecureString that holds the signing secrets."""
     mail_sender: str = ""
@@ -46,7 +50,7 @@ class Settings(BaseModel):
     tracing: bool = False
     """Whether to trace with X-Ray; False never imports the tracer."""
 
-    @field_validator("lane_urls", mode="before")
+    @field_validator("lane_urls", "dead_letter_urls", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):

@@ -135,7 +135,7 @@ class Sweep:
         changes = [step for step in steps if isinstance(step, Change)]
         answers = self._store.save(changes) if changes else []
         written = [c.after for c, answer in zip(changes, answers, strict=True) if answer is True]
-        workable = [task for task in written if self._has_handler(task)]
+        workable = [task for task in written if self._registry.runs_here(task.type)]
         sent = send_to_lanes(self._queue, workable, now) + send_callbacks(self._callback_queue, written, now)
         failed = sum(isinstance(step, Exception) for step in steps)
         return SweepReport(seen=len(tasks), changed=len(written), sent=sent, failed=failed)
@@ -200,10 +200,6 @@ class Sweep:
         task = task.evolve(sends=task.sends if first else task.sends + 1)
         look = transitions.next_callback_look(task, now, self._timing)
         return transitions.kept(task.evolve(due_at=look), look)
-
-    def _has_handler(self, task: Task) -> bool:
-        known = self._registry.types.get(task.type)
-        return known is None or known.handler is not None
 
     def _policy(self, task: Task) -> RetryPolicy:
         known = self._registry.types.get(task.type)

@@ -178,6 +178,19 @@ def owing_again(task: Task, now: int, timing: Timing) -> Task:
     return kept(task.evolve(due_at=look), look)
 
 
+def sent_anew(task: Task, now: int, timing: Timing) -> Task:
+    """A waiting task whose message is sent as if for the first time: the sweeper's growing pauses begin anew."""
+    task = task.evolve(sends=0)
+    return task.evolve(due_at=next_look(task, now, timing))
+
+
+def callback_sent_anew(task: Task, now: int, timing: Timing) -> Task:
+    """The same for a final task whose callback waits for its next try: no try is counted, and none forgotten."""
+    task = task.evolve(sends=0)
+    look = next_callback_look(task, now, timing)
+    return kept(task.evolve(due_at=look), look)
+
+
 def continued(task: Task, state: Document | None, at: int, now: int, timing: Timing) -> Task:
     """A running task that goes on in a new run at ``at``; no attempt is counted."""
     task = task.evolve(

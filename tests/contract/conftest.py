@@ -16,14 +16,25 @@ from tasklane.adapters.memory import (
     MemoryBlobStore,
     MemoryCallbackQueue,
     MemoryControlStore,
+    MemoryQueueDepths,
     MemoryQueues,
     MemoryTaskQueue,
     MemoryTaskStore,
 )
 from tasklane.adapters.s3 import S3BlobStore
-from tasklane.adapters.sqs import CALLBACKS, SqsCallbackQueue, SqsMessageSource, SqsTaskQueue
+from tasklane.adapters.sqs import CALLBACKS, SqsCallbackQueue, SqsMessageSource, SqsQueueDepths, SqsTaskQueue
 from tasklane.clock import SystemClock
-from tasklane.ports import BlobStore, CallbackQueue, Clock, ControlStore, Delivery, MessageSource, TaskQueue, TaskStore
+from tasklane.ports import (
+    BlobStore,
+    CallbackQueue,
+    Clock,
+    ControlStore,
+    Delivery,
+    MessageSource,
+    QueueDepths,
+    TaskQueue,
+    TaskStore,
+)
 from tests.support.engine import Aws, running_engine
 from tests.support.waiting import wait_for
 
@@ -40,6 +51,10 @@ class Queues:
     lanes: TaskQueue
     callbacks: CallbackQueue
     source: MessageSource
+    dead_letters: MessageSource
+    depths: QueueDepths
+    bury: Callable[[int, str], None]
+    """Puts a body into a dead-letter queue."""
     pass_time: Callable[[], None]
 
     def wait_for(self, condition: Callable[[], _T | None]) -> _T:
@@ -72,12 +87,15 @@ class MemoryAdapter:
 
     def queues(self) -> Queues:
         clock = ManualClock()
-        queues = MemoryQueues(clock)
+        queues, dead_letters = MemoryQueues(clock), MemoryQueues(clock)
         return Queues(
             clock=clock,
             lanes=MemoryTaskQueue(queues, clock),
             callbacks=MemoryCallbackQueue(queues, clock),
             source=queues,
+            dead_letters=dead_letters,
+            depths=MemoryQueueDepths(queues, dead_letters),
+            bury=lambda lane, body: dead_letters.send(lane, body, 0),
             pass_time=lambda: clock.advance(0.5),
         )
 
@@ -98,12 +116,19 @@ class AwsAdapter:
 
     def queues(self) -> Queues:
         clock = SystemClock()
-        urls = {lane: self.aws.a_queue() for lane in (CALLBACKS, *LANES)}
+        urls, dead = ({lane: self.aws.a_queue() for lane in (CALLBACKS, *LANES)} for _ in range(2))
+
+        def bury(lane: int, body: str) -> None:
+            self.aws.sqs.send_message(QueueUrl=dead[lane], MessageBody=body)
+
         return Queues(
             clock=clock,
             lanes=SqsTaskQueue(self.aws.sqs, {lane: urls[lane] for lane in LANES}, clock),
             callbacks=SqsCallbackQueue(self.aws.sqs, urls[CALLBACKS], clock),
             source=SqsMessageSource(self.aws.sqs, urls),
+            dead_letters=SqsMessageSource(self.aws.sqs, dead, hold_seconds=60),
+            depths=SqsQueueDepths(self.aws.sqs, urls, dead),
+            bury=bury,
             pass_time=lambda: time.sleep(0.05),
         )
 

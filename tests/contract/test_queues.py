@@ -1,10 +1,12 @@
 """What the queue ports promise: lanes by priority, delays, batches of any size, and a source that hands it all out."""
 
 import json
+from dataclasses import replace
 
 from tasklane.adapters.sqs import SqsTaskQueue
 from tasklane.clock import SystemClock
 from tasklane.message import CallbackMessage, TaskMessage
+from tasklane.ports import Depth
 from tasklane.task import Status
 from tests.contract.conftest import LANES, Queues
 from tests.support.builders import a_completed_task, a_message, a_pending_callback, a_task
@@ -131,6 +133,39 @@ def test_no_more_messages_are_received_than_asked_for(queues: Queues) -> None:
 def test_queues_that_are_there_answer(queues: Queues) -> None:
     queues.lanes.check()
     queues.callbacks.check()
+
+
+def test_queues_tell_how_full_they_are(queues: Queues) -> None:
+    later = a_message(a_task(status=Status.SCHEDULED, run_at=queues.clock.now() + 600_000))
+    queues.lanes.send([a_message(), a_message(), later, a_message(a_task(priority=5))])
+    queues.source.receive(3, 1, 0)
+    for _ in range(2):
+        queues.bury(3, "x")
+    queues.bury(CALLBACKS, "y")
+
+    empty = Depth(waiting=0, delayed=0, in_flight=0, dead_letters=0)
+    assert queues.depths.depths([3, 5, 1, CALLBACKS]) == [
+        Depth(waiting=1, delayed=1, in_flight=1, dead_letters=2),
+        replace(empty, waiting=1),
+        empty,
+        replace(empty, dead_letters=1),
+    ]
+
+
+def test_a_received_dead_letter_is_hidden_and_still_counted_until_it_is_given_back(queues: Queues) -> None:
+    queues.bury(2, "x")
+    queues.bury(2, "y")
+
+    held = queues.wait_for(lambda: queues.dead_letters.receive(2, 10, 1))
+
+    assert {one.body for one in held} == {"x", "y"}
+    assert queues.dead_letters.receive(2, 10, 0) == []
+    assert queues.depths.depths([2])[0].dead_letters == 2
+    x = next(one for one in held if one.body == "x")
+    queues.dead_letters.acknowledge(2, [x.handle])
+    queues.dead_letters.release(2, [one.handle for one in held if one is not x], 0)
+    assert [one.body for one in queues.wait_for(lambda: queues.dead_letters.receive(2, 10, 0))] == ["y"]
+    assert queues.depths.depths([2])[0].dead_letters == 1
 
 
 def test_the_tenant_travels_as_the_message_group_so_that_the_lane_is_fair(aws: Aws) -> None:

@@ -12,7 +12,7 @@ from tasklane.adapters.dynamodb import READ_ROUNDS, DynamoDbTaskStore
 from tasklane.adapters.items import to_item
 from tasklane.adapters.memory import ManualClock
 from tasklane.adapters.s3 import S3BlobStore
-from tasklane.adapters.sqs import SqsCallbackQueue, SqsMessageSource, SqsTaskQueue
+from tasklane.adapters.sqs import SqsCallbackQueue, SqsMessageSource, SqsQueueDepths, SqsTaskQueue
 from tasklane.adapters.ssm import SsmSigningSecrets
 from tasklane.errors import ConfigurationError, Unavailable
 from tasklane.message import CallbackMessage
@@ -112,6 +112,21 @@ def test_a_source_out_of_reach_raises(nowhere: Aws) -> None:
     for call in calls:
         with pytest.raises(Unavailable):
             call()
+
+
+def test_depths_out_of_reach_raise(nowhere: Aws) -> None:
+    depths = SqsQueueDepths(nowhere.client("sqs", ONE_TRY), URLS, URLS)
+
+    with pytest.raises(Unavailable, match="lane-4"):
+        depths.depths([4])
+
+
+def test_dead_letters_are_held_for_the_time_that_was_asked_for() -> None:
+    with stubbed("sqs") as (client, stub):
+        wanted = {"QueueUrl": URLS[3], "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1, "VisibilityTimeout": 60}
+        stub.add_response("receive_message", {}, wanted)
+
+        assert SqsMessageSource(client, URLS, hold_seconds=60).receive(3, 25, 1) == []
 
 
 def test_a_bucket_out_of_reach_raises(nowhere: Aws) -> None:

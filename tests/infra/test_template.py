@@ -337,6 +337,23 @@ def test_mail_leaves_from_the_worker_and_from_its_sender_only(resources: Resourc
     assert variables["TASKLANE_MAIL_SENDER"] == {"Ref": "MailSender"}
 
 
+def test_the_api_reads_dead_letters_and_no_lane(resources: Resources) -> None:
+    readers = {
+        role: {target_of(one) for one in statement["Resource"]}
+        for role, statement in statements(resources)
+        if "sqs:ReceiveMessage" in statement["Action"] and isinstance(statement["Resource"], list)
+    }
+    dead_letters = {target_of(resources[q]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]) for q in QUEUES}
+    assert readers == {"ApiFunctionRole": dead_letters, "WorkerFunctionRole": set(QUEUES) - {"CallbackQueue"}}
+
+
+def test_the_api_knows_the_dead_letter_queues_lane_1_first(resources: Resources) -> None:
+    variables = resources["ApiFunction"]["Properties"]["Environment"]["Variables"]
+    urls = [{"Ref": f"Lane{lane}DeadLetterQueue"} for lane in range(1, 6)]
+    assert variables["TASKLANE_DEAD_LETTER_URLS"] == {"Fn::Join": [",", urls]}
+    assert variables["TASKLANE_CALLBACK_DEAD_LETTER_URL"] == {"Ref": "CallbackDeadLetterQueue"}
+
+
 def test_a_secret_never_stands_in_the_template(raw_template: dict[str, Any]) -> None:
     assert "whsec_" not in json.dumps({k: v for k, v in raw_template.items() if k != "Parameters"})
     variables = raw_template["Resources"]["CallbackFunction"]["Properties"]["Environment"]["Variables"]

@@ -13,6 +13,7 @@ from tasklane.adapters.memory import (
     MemoryControlStore,
     MemoryHttp,
     MemoryMailer,
+    MemoryQueueDepths,
     MemoryQueues,
     MemoryTaskQueue,
     MemoryTaskStore,
@@ -168,6 +169,7 @@ class Installation:
     clock: ManualClock
     store: UnreliableStore
     queues: MemoryQueues
+    dead_letters: MemoryQueues
     lanes: UnreliableLanes
     control: UnreliableControl
     blobs: UnreliableBlobs
@@ -223,6 +225,7 @@ def an_installation(
     """An empty installation with these task types; ``answer`` is what receivers of callbacks say."""
     clock = ManualClock(NOW)
     store, queues, blobs, http = UnreliableStore(), MemoryQueues(clock), UnreliableBlobs(), MemoryHttp(answer)
+    dead_letters = MemoryQueues(clock)
     lanes, control, mailer = UnreliableLanes(queues, clock), UnreliableControl(), MemoryMailer()
     services = Services(
         SETTINGS,
@@ -233,6 +236,8 @@ def an_installation(
         callback_queue=MemoryCallbackQueue(queues, clock),
         source=queues,
         control=control,
+        dead_letters=dead_letters,
+        depths=MemoryQueueDepths(queues, dead_letters),
         blobs=blobs,
         http=http,
         mailer=mailer,
@@ -242,6 +247,7 @@ def an_installation(
         clock=clock,
         store=store,
         queues=queues,
+        dead_letters=dead_letters,
         lanes=lanes,
         control=control,
         blobs=blobs,

@@ -8,7 +8,7 @@ from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.adapters.http import HttpClient
 from tasklane.adapters.memory import MemoryTaskStore
 from tasklane.adapters.s3 import S3BlobStore
-from tasklane.adapters.sqs import SqsCallbackQueue, SqsMessageSource, SqsTaskQueue
+from tasklane.adapters.sqs import SqsCallbackQueue, SqsMessageSource, SqsQueueDepths, SqsTaskQueue
 from tasklane.adapters.ssm import SsmSigningSecrets
 from tasklane.bootstrap import READ_SECONDS, Services, function_services
 from tasklane.clock import SystemClock
@@ -41,6 +41,23 @@ def test_what_is_not_given_is_made_on_aws() -> None:
     assert "echo" in services.registry.types
     for use_case in ("submit", "read", "execute", "deliver_callbacks", "pause", "sweep", "remove_documents"):
         assert getattr(services, use_case) is getattr(services, use_case)
+
+
+def test_dead_letters_are_reached_where_the_settings_say_where_they_are() -> None:
+    urls = {lane: f"https://d/{lane}" for lane in range(1, 6)}
+    services = Services(
+        SETTINGS.model_copy(update={"dead_letter_urls": urls, "callback_dead_letter_url": "https://d/callbacks"})
+    )
+
+    assert isinstance(services.dead_letters, SqsMessageSource)
+    assert isinstance(services.depths, SqsQueueDepths)
+    assert services.redrive is services.redrive
+
+
+@pytest.mark.parametrize("part", ["dead_letters", "depths"])
+def test_a_function_that_does_not_know_the_dead_letter_queues_says_so(part: str) -> None:
+    with pytest.raises(ConfigurationError, match="TASKLANE_DEAD_LETTER_URLS"):
+        getattr(Services(SETTINGS), part)
 
 
 def test_clients_give_up_before_a_lease_does() -> None:

@@ -12,6 +12,8 @@ GOOD = {
     "TASKLANE_BUCKET": "documents",
     "TASKLANE_LANE_URLS": "https://q/1, https://q/2,https://q/3,https://q/4,https://q/5",
     "TASKLANE_CALLBACK_QUEUE_URL": "https://q/callbacks",
+    "TASKLANE_DEAD_LETTER_URLS": "https://d/1,https://d/2,https://d/3,https://d/4,https://d/5",
+    "TASKLANE_CALLBACK_DEAD_LETTER_URL": "https://d/callbacks",
     "TASKLANE_WEBHOOK_SECRETS_PARAMETER": "/tasklane/secrets",
     "TASKLANE_ALLOW_LOOPBACK": "true",
     "TASKLANE_RECOVERY_SECONDS": "90",
@@ -33,6 +35,8 @@ def test_every_variable_is_read() -> None:
     assert (settings.stage, settings.tasks_table, settings.control_table) == ("prod", "tasks", "control")
     assert (settings.bucket, settings.callback_queue_url) == ("documents", "https://q/callbacks")
     assert settings.lane_urls == {lane: f"https://q/{lane}" for lane in range(1, 6)}
+    assert settings.dead_letter_urls == {lane: f"https://d/{lane}" for lane in range(1, 6)}
+    assert settings.callback_dead_letter_url == "https://d/callbacks"
     assert settings.webhook_secrets_parameter == "/tasklane/secrets"
     assert (settings.allow_loopback, settings.tracing) == (True, True)
     assert (settings.timing.recovery_ms, settings.timing.retention_seconds) == (90_000, 172_800)
@@ -59,6 +63,7 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("TASKLANE_LANE_URLS", "https://q/1,https://q/2"),
         ("TASKLANE_LANE_URLS", "a,b,c,d,e,f"),
         ("TASKLANE_LANE_URLS", "a,b,,d,e"),
+        ("TASKLANE_DEAD_LETTER_URLS", "https://d/1"),
         ("TASKLANE_ALLOW_LOOPBACK", "perhaps"),
         ("TASKLANE_TRACING", "2"),
         ("TASKLANE_RECOVERY_SECONDS", "0"),

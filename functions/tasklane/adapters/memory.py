@@ -11,7 +11,7 @@ from dataclasses import replace
 from tasklane.errors import NonRetryable, Unavailable
 from tasklane.line import rank
 from tasklane.message import CallbackMessage, TaskMessage
-from tasklane.ports import Change, Claim, Clock, Delivery, HttpResponse, Pause
+from tasklane.ports import Change, Claim, Clock, Delivery, Depth, HttpResponse, Pause
 from tasklane.task import Task
 from tasklane.transitions import begun
 
@@ -239,6 +239,30 @@ class MemoryQueues:
         """How many messages wait in a queue, delayed ones too."""
         with self._lock:
             return len(self._queues[lane].waiting)
+
+    def counts(self, lane: int) -> tuple[int, int, int]:
+        """How many messages of a queue may be received, are for later, and are in somebody's hands."""
+        with self._lock:
+            queue, now = self._queues[lane], self._clock.now()
+            later = sum(at > now for at, _, _ in queue.waiting)
+            return len(queue.waiting) - later, later, len(queue.in_flight)
+
+
+class MemoryQueueDepths:
+    """Counts the messages of queues, and of others that stand for their dead-letter queues."""
+
+    def __init__(self, queues: MemoryQueues, dead_letters: MemoryQueues) -> None:
+        self._queues = queues
+        self._dead_letters = dead_letters
+
+    def depths(self, lanes: Sequence[int]) -> list[Depth]:
+        """See QueueDepths."""
+        return [self._depth(lane) for lane in lanes]
+
+    def _depth(self, lane: int) -> Depth:
+        waiting, delayed, in_flight = self._queues.counts(lane)
+        dead_letters = sum(self._dead_letters.counts(lane))
+        return Depth(waiting=waiting, delayed=delayed, in_flight=in_flight, dead_letters=dead_letters)
 
 
 class MemoryTaskQueue:

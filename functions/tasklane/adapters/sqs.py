@@ -5,19 +5,22 @@ MessageGroupId is the tenant: it makes a standard queue a fair one
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tasklane.errors import Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
-from tasklane.ports import Clock, Delivery
+from tasklane.ports import Clock, Delivery, Depth
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 ENTRIES: Final = 10
 """The most messages one batch request takes."""
+COUNTS: Final[Any] = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
+"""What a queue knows of its messages: those to be received, those for later, those that somebody has."""
 CALLBACKS: Final = 0
 """What a message source calls the callback queue, next to lanes 1 to 5."""
 
@@ -65,17 +68,24 @@ class SqsCallbackQueue:
 
 
 class SqsMessageSource:
-    """The poller's side of the queues; ``urls`` by lane, the callback queue under 0."""
+    """The poller's side of the queues; ``urls`` by lane, the callback queue under 0.
 
-    def __init__(self, client: "SQSClient", urls: Mapping[int, str]) -> None:
+    ``hold_seconds`` is how long nobody else sees what was received; None: as the queue says.
+    """
+
+    def __init__(self, client: "SQSClient", urls: Mapping[int, str], *, hold_seconds: int | None = None) -> None:
         self._client = client
         self._urls = urls
+        self._hold: Any = {} if hold_seconds is None else {"VisibilityTimeout": hold_seconds}
 
     def receive(self, lane: int, limit: int, wait_seconds: int) -> list[Delivery]:
         """See MessageSource."""
         try:
             answer = self._client.receive_message(
-                QueueUrl=self._urls[lane], MaxNumberOfMessages=min(limit, ENTRIES), WaitTimeSeconds=wait_seconds
+                QueueUrl=self._urls[lane],
+                MaxNumberOfMessages=min(limit, ENTRIES),
+                WaitTimeSeconds=wait_seconds,
+                **self._hold,
             )
         except (ClientError, BotoCoreError) as exc:
             raise Unavailable(f"lane {lane} could not be received from: {exc}") from exc
@@ -104,6 +114,32 @@ class SqsMessageSource:
         except (ClientError, BotoCoreError) as exc:
             raise Unavailable(f"messages of lane {lane} could not be released: {exc}") from exc
         _all_taken(answer)
+
+
+class SqsQueueDepths:
+    """Asks the queues of lanes and callbacks, and their dead-letter queues; each ``urls`` as a message source's."""
+
+    def __init__(self, client: "SQSClient", urls: Mapping[int, str], dead_letter_urls: Mapping[int, str]) -> None:
+        self._client = client
+        self._urls = urls
+        self._dead_letter_urls = dead_letter_urls
+
+    def depths(self, lanes: Sequence[int]) -> list[Depth]:
+        """See QueueDepths."""
+        urls = [self._urls[lane] for lane in lanes] + [self._dead_letter_urls[lane] for lane in lanes]
+        with ThreadPoolExecutor(max_workers=6, thread_name_prefix="depths") as pool:
+            counts = list(pool.map(self._counts, urls))
+        return [
+            Depth(waiting=own[0], delayed=own[1], in_flight=own[2], dead_letters=sum(dead))
+            for own, dead in zip(counts[: len(lanes)], counts[len(lanes) :], strict=True)
+        ]
+
+    def _counts(self, url: str) -> list[int]:
+        try:
+            answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=COUNTS)
+        except (ClientError, BotoCoreError) as exc:
+            raise Unavailable(f"the queue {url.rpartition('/')[2]} did not answer: {exc}") from exc
+        return [int(answer["Attributes"][name]) for name in COUNTS]
 
 
 def _entry(message: TaskMessage | CallbackMessage, now: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tasklane.adapters.memory import (
     MemoryCallbackQueue,
     MemoryControlStore,
     MemoryHttp,
+    MemoryQueueDepths,
     MemoryQueues,
     MemoryTaskQueue,
     MemoryTaskStore,
@@ -91,6 +92,7 @@ class Installation:
     clock: ManualClock
     store: MemoryTaskStore
     queues: MemoryQueues
+    dead_letters: MemoryQueues
     blobs: MemoryBlobStore
     client: Client
 
@@ -123,12 +125,14 @@ class Installation:
 def an_installation(registry: Registry | None = None, **ports: Any) -> Iterator[Installation]:
     """A running installation; ``ports`` replace those in memory."""
     clock = ManualClock()
-    queues = MemoryQueues(clock)
+    queues, dead_letters = MemoryQueues(clock), MemoryQueues(clock)
     store, blobs = MemoryTaskStore(), MemoryBlobStore()
     given: dict[str, Any] = {
         "store": store,
         "queue": MemoryTaskQueue(queues, clock),
         "callback_queue": MemoryCallbackQueue(queues, clock),
+        "dead_letters": dead_letters,
+        "depths": MemoryQueueDepths(queues, dead_letters),
         "blobs": blobs,
         "control": MemoryControlStore(),
         "clock": clock,
@@ -137,7 +141,15 @@ def an_installation(registry: Registry | None = None, **ports: Any) -> Iterator[
     services = Services(SETTINGS, registry=registry or a_registry(), **(given | ports))
     with start_blocking_portal() as portal:
         client = Client(create_app(services), portal)
-        yield Installation(services=services, clock=clock, store=store, queues=queues, blobs=blobs, client=client)
+        yield Installation(
+            services=services,
+            clock=clock,
+            store=store,
+            queues=queues,
+            dead_letters=dead_letters,
+            blobs=blobs,
+            client=client,
+        )
 
 
 @pytest.fixture
