@@ -9,8 +9,7 @@
     └── InvalidJson               the body is no JSON, or no JSON that every reader understands alike
     NotThere                      the address is right, but nothing is there (yet)
     ├── NoResult                  the task has no result
-    ├── NoSuchTaskType            no task type has that name
-    └── NoSuchLane                no lane has that number
+    └── NoSuchTaskType            no task type has that name
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,7 +60,3 @@ class NoResult(NotThere):
 
 class NoSuchTaskType(NotThere):
     """No task type has the name in the path."""
-
-
-class NoSuchLane(NotThere):
-    """No lane has the number in the path."""

@@ -52,7 +52,6 @@ NOT_FOUND = Kind(name="not-found", status=404, title="There is nothing at this a
 TASK_NOT_FOUND = Kind(name="task-not-found", status=404, title="There is no such task")
 RESULT_NOT_FOUND = Kind(name="result-not-found", status=404, title="The task has no result")
 TASK_TYPE_NOT_FOUND = Kind(name="task-type-not-found", status=404, title="There is no such task type")
-LANE_NOT_FOUND = Kind(name="lane-not-found", status=404, title="There is no such lane")
 METHOD_NOT_ALLOWED = Kind(name="method-not-allowed", status=405, title="The method is not allowed here")
 INVALID_TRANSITION = Kind(name="invalid-transition", status=409, title="The task's status does not allow this")
 TOO_LARGE = Kind(name="too-large", status=413, title="The body or a document in it is too large")
@@ -76,7 +75,6 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
     refused.BodyTooLarge: TOO_LARGE,
     refused.NoResult: RESULT_NOT_FOUND,
     refused.NoSuchTaskType: TASK_TYPE_NOT_FOUND,
-    refused.NoSuchLane: LANE_NOT_FOUND,
     errors.InvalidRequest: INVALID_REQUEST,
     errors.InvalidPayload: INVALID_PAYLOAD,
     errors.UnknownTaskType: UNKNOWN_TASK_TYPE,

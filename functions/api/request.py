@@ -1,12 +1,16 @@
 """What routes read from a request beside its parameters."""
 
-from typing import Final
+from typing import Annotated, Final
 
+from fastapi import Path
 from starlette.requests import Request
 
 from tasklane.bootstrap import Services
 from tasklane.errors import TaskNotFound
+from tasklane.task import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
+Lane = Annotated[int, Path(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY, description="1 to 5: the lane of that priority.")]
+"""A lane in an address."""
 MAX_ID: Final = 128
 """Characters; no task's id is longer, and a table's key must not be much longer."""
 

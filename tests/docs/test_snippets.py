@@ -15,6 +15,7 @@ from types import ModuleType
 import botocore.session
 import pytest
 
+from infra import template
 from tasklane import registry
 from tasklane.signature import signed_headers
 from tests.docs.conftest import ROOT, LocalRun
@@ -93,6 +94,18 @@ def test_a_deployment_names_what_there_is(snippet: Snippet) -> None:
                 given = {_camel(word[2:]) for word in words if word.startswith("--")}
                 assert operation.input_shape is not None
                 assert operation.input_shape.required_members == [*given]
+            case ["aws", "sqs"]:
+                operation = botocore.session.get_session().get_service_model("sqs").operation_model(_camel(words[2]))
+                assert operation.input_shape is not None
+                assert {_camel(word[2:]) for word in words if word.startswith("--")} <= {*operation.input_shape.members}
+                if "--queue-name-prefix" in words:
+                    stack, name = words[words.index("--queue-name-prefix") + 1].rsplit("-", 1)
+                    assert stack in {
+                        one["global"]["parameters"]["stack_name"]
+                        for one in environments.values()
+                        if isinstance(one, dict)
+                    }
+                    assert name in template.load()["Resources"]
             case _:
                 pytest.fail(f"nothing here knows how to check: {command}")
 

@@ -122,6 +122,21 @@ ROWS: Final[Mapping[str, Row]] = {
         promises="5",
         how="Bodies that no Tasklane wrote, in a batch with good ones; they end in the dead-letter queue.",
     ),
+    "dead-letters": Row(
+        fault="Messages are given up after five receives",
+        promises="1, 3",
+        how="Every claim is refused until all messages are dead letters; then a redrive over the API, and no sweeper.",
+    ),
+    "dead-callbacks": Row(
+        fault="Callbacks are given up after five receives",
+        promises="4",
+        how="Every message is received five times and never acknowledged; then a redrive.",
+    ),
+    "dies-redrive": Row(
+        fault="A process dies between two steps: redrive",
+        promises="1, 3, 5",
+        how="SIGKILL before and after each of receive, read, write, send, removal, giving back of what is poison.",
+    ),
     "bad-input": Row(
         fault="Bad input",
         promises="5",

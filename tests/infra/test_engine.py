@@ -227,6 +227,28 @@ def test_the_api_may_send_in_batches_and_may_not_receive_unless_it_debugs(
     provision.set_lanes(aws, deployed, enabled=True)
 
 
+def test_the_api_may_redrive_dead_letters_and_may_not_send_any(
+    as_api: boto3.Session, running_engine: Engine, deployed: Deployment, aws: Clients
+) -> None:
+    function = aws.functions.get_function_configuration(FunctionName=deployed.api_function_name)
+    variables = function["Environment"]["Variables"]
+    dead_letters = variables["TASKLANE_DEAD_LETTER_URLS"].split(",")
+    assert len(dead_letters) == 5
+    own = boto3.client("sqs", **running_engine.target.client_options)
+    sqs = as_api.client("sqs", endpoint_url=running_engine.target.endpoint)
+    for url in (*dead_letters, variables["TASKLANE_CALLBACK_DEAD_LETTER_URL"]):
+        for body in ("given back", "removed"):
+            own.send_message(QueueUrl=url, MessageBody=body)
+        received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60)["Messages"]
+        back, removed = ([{"Id": "0", "ReceiptHandle": one["ReceiptHandle"]}] for one in received)
+        entries = [{**back[0], "VisibilityTimeout": 0}]
+        assert not denied(sqs.change_message_visibility_batch, QueueUrl=url, Entries=entries)
+        assert not denied(sqs.delete_message_batch, QueueUrl=url, Entries=removed)
+        assert not denied(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
+        assert denied(sqs.send_message, QueueUrl=url, MessageBody="x")
+        assert denied(sqs.purge_queue, QueueUrl=url)
+
+
 def test_the_profile_lets_the_sdk_assume_the_apis_role_by_itself(
     running_engine: Engine, aws: Clients, deployed: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,13 @@
 """The outbound guard, callbacks and downloads, against a real server on 127.0.0.1."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpcore
 import pytest
 
 from tasklane.adapters.http import CALLBACK_ANSWER_CAP, MAX_REDIRECTS, HttpClient, OutboundGuard, is_public
@@ -471,3 +474,25 @@ def test_a_download_has_one_time_limit_for_all_its_redirects(client: HttpClient,
     with pytest.raises(Unavailable):
         client.download(receiver.url, 0.3, 100)
     assert len(receiver.requests) <= 3
+
+
+def test_the_first_requests_of_a_batch_share_one_pool_of_connections(
+    client: HttpClient, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, made = threading.Barrier(10), []
+    make_pool = httpcore.ConnectionPool
+
+    def make_slowly(**options: Any) -> httpcore.ConnectionPool:
+        made.append(options)
+        time.sleep(0.05)  # as long as it takes where the certificates are not in memory yet
+        return make_pool(**options)
+
+    monkeypatch.setattr(httpcore, "ConnectionPool", make_slowly)
+
+    def post(_: int) -> int:
+        together.wait(PATIENT)
+        return client.post(receiver.url, BODY, {}, PATIENT).status_code
+
+    with ThreadPoolExecutor(10) as pool:
+        assert list(pool.map(post, range(10))) == [200] * 10
+    assert len(made) == 1

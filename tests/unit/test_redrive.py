@@ -115,6 +115,7 @@ def test_a_task_that_waits_for_a_near_time_is_sent_for_that_time(home: Installat
         (a_task(status=Status.SCHEDULED, run_at=NOW + 3_600_000), "scheduled"),
         (a_task(expires_at=NOW - 1), "pending"),
         (a_task(type="resize"), "pending"),
+        (a_task(line="pause:lane:3"), "pending"),
         (a_running_task(), "running"),
         (a_running_task(lease_until=NOW - 1), "running"),
         (a_completed_task(), "completed"),
@@ -122,7 +123,7 @@ def test_a_task_that_waits_for_a_near_time_is_sent_for_that_time(home: Installat
         (a_completed_task(status=Status.CANCELLED), "cancelled"),
         (a_completed_task(status=Status.EXPIRED), "expired"),
     ],
-    ids=["far off", "overdue", "external", "running", "lost", "completed", "failed", "cancelled", "expired"],
+    ids=["far off", "overdue", "external", "paused", "running", "lost", "completed", "failed", "cancelled", "expired"],
 )
 def test_what_needs_nothing_is_left_alone_and_its_dead_letter_removed(
     home: Installation, task: Task, kind: str

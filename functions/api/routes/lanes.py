@@ -4,14 +4,13 @@ import time
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api import problems
-from api.errors import NoSuchLane
 from api.openapi import problems as may_answer
-from api.request import services_of
+from api.request import Lane, services_of
 from api.views import CallbackRedriveView, LaneRedriveView, LanesView, LaneView
 from tasklane.ports import Depth
 from tasklane.redrive import CALLBACKS, RedriveReport
@@ -23,7 +22,6 @@ REDRIVE_SECONDS: Final = 20.0
 
 router = APIRouter(prefix="/v1")
 
-LaneNumber = Annotated[str, Path(description="1 to 5; 5 is the lane of the highest priority.", examples=["3"])]
 Limit = Annotated[
     int, Query(ge=1, le=10_000, description="At most so many dead letters; those that are no messages do not count.")
 ]
@@ -54,13 +52,12 @@ def list_lanes(request: Request) -> Response:
     tags=["lanes"],
     response_model=LaneView,
     summary="See a lane",
-    responses=may_answer(problems.LANE_NOT_FOUND, problems.UNAVAILABLE),
+    responses=may_answer(problems.INVALID_PARAMETER, problems.UNAVAILABLE),
 )
-def get_lane(request: Request, lane: LaneNumber) -> Response:
+def get_lane(request: Request, lane: Lane) -> Response:
     """One lane, with about how many messages it holds."""
-    number = lane_number(lane)
-    (depth,) = services_of(request).depths.depths([number])
-    return JSONResponse(_lane(number, depth))
+    (depth,) = services_of(request).depths.depths([lane])
+    return JSONResponse(_lane(lane, depth))
 
 
 @router.post(
@@ -69,11 +66,11 @@ def get_lane(request: Request, lane: LaneNumber) -> Response:
     response_model=LaneRedriveView,
     summary="Redrive a lane's dead letters",
     response_description="What became of the dead letters.",
-    responses=may_answer(problems.INVALID_PARAMETER, problems.LANE_NOT_FOUND, problems.UNAVAILABLE),
+    responses=may_answer(problems.INVALID_PARAMETER, problems.UNAVAILABLE),
 )
 def redrive_lane(
     request: Request,
-    lane: LaneNumber,
+    lane: Lane,
     limit: Limit = 1000,
     failed: Annotated[
         Literal["leave", "retry"],
@@ -89,12 +86,11 @@ def redrive_lane(
     final is left alone. What is no message of Tasklane's stays where it is and is counted. Works for 20 seconds at
     most: call again while `more` is true. Safe to repeat, and to call twice at once.
     """
-    number = lane_number(lane)
     report = services_of(request).redrive.lane(
-        number, limit=limit, remaining=seconds_from_now(REDRIVE_SECONDS), reopen=failed == "retry"
+        lane, limit=limit, remaining=seconds_from_now(REDRIVE_SECONDS), reopen=failed == "retry"
     )
     counts = {"sent": report.sent, "reopened": report.reopened}
-    return JSONResponse({"lane": number, **counts, **redrive_view(report)})
+    return JSONResponse({"lane": lane, **counts, **redrive_view(report)})
 
 
 @router.post(
@@ -113,13 +109,6 @@ def redrive_callbacks(request: Request, limit: Limit = 1000) -> Response:
     """
     report = services_of(request).redrive.callbacks(limit=limit, remaining=seconds_from_now(REDRIVE_SECONDS))
     return JSONResponse(redrive_view(report))
-
-
-def lane_number(lane: str) -> int:
-    """The lane's number. Raises NoSuchLane."""
-    if lane not in {str(number) for number in LANES}:
-        raise NoSuchLane(f"The lanes are {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}.")
-    return int(lane)
 
 
 def seconds_from_now(seconds: float) -> Callable[[], float]:

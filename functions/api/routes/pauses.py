@@ -2,9 +2,9 @@
 
 import logging
 import time
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -12,10 +12,9 @@ from api import problems
 from api.body import JsonRoute
 from api.errors import NoSuchTaskType
 from api.openapi import problems as may_answer
-from api.request import services_of
+from api.request import Lane, services_of
 from api.views import PausedView, ResumedView
 from tasklane.line import lane_target, type_target
-from tasklane.task import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from tasklane.timestamps import rfc3339
 
 logger = logging.getLogger("tasklane.api")
@@ -24,8 +23,6 @@ RELEASE_SECONDS: Final = 5.0
 """How long a request lets waiting tasks go; the sweeper goes on with the rest."""
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)
-
-Lane = Annotated[int, Path(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY, description="1 to 5: the lane of that priority.")]
 
 _PAUSE: Final[dict[str, Any]] = {
     "response_model": PausedView,

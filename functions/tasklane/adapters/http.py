@@ -9,6 +9,7 @@ none).
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -141,6 +142,7 @@ class HttpClient:
     def __init__(self, guard: OutboundGuard) -> None:
         self._guard = guard
         self._pool: httpcore.ConnectionPool | None = None
+        self._making = threading.Lock()
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> HttpResponse:
         """See CallbackSender."""
@@ -185,14 +187,16 @@ class HttpClient:
             _until.reset(token)
 
     def _connections(self) -> httpcore.ConnectionPool:
-        if self._pool is None:
-            self._pool = httpcore.ConnectionPool(
-                ssl_context=ssl.create_default_context(cafile=certifi.where()),
-                max_connections=20,
-                keepalive_expiry=5.0,
-                network_backend=_GuardedBackend(self._guard),
-            )
-        return self._pool
+        # The callbacks of a batch ask for it at once; each would make its own, and nobody would close the others.
+        with self._making:
+            if self._pool is None:
+                self._pool = httpcore.ConnectionPool(
+                    ssl_context=ssl.create_default_context(cafile=certifi.where()),
+                    max_connections=20,
+                    keepalive_expiry=5.0,
+                    network_backend=_GuardedBackend(self._guard),
+                )
+            return self._pool
 
     def close(self) -> None:
         """Close the connections."""
