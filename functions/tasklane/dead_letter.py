@@ -92,7 +92,7 @@ class DeadCallbacks:
 def _change(task: Task, after: Task) -> Change:
     # Two may decide the same in the same millisecond; the id tells whose write it was.
     after = after.evolve(lease_id=new_lease_id())
-    return Change(before=task, after=after, unchanged=("status", "run", "due_at", "callback"), by_hand=True)
+    return Change(before=task, after=after, unchanged=("status", "run", "due_at", "line", "callback"), by_hand=True)
 
 
 def _is_over(task: Task, now: int) -> bool:
