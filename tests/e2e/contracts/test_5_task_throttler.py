@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.e2e.contracts.polling import poll
 from tests.e2e.local_run import receiver
+from tests.support.receiver import a_receiver
 
 if TYPE_CHECKING:
     import httpx
+
+    from tests.support.receiver import Connection
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -90,3 +95,20 @@ def test_an_unknown_id_is_not_found(client: httpx.Client) -> None:
 )
 def test_what_makes_no_sense_is_refused(client: httpx.Client, kind: str, body: dict[str, Any]) -> None:
     assert client.post(f"/api/v1/task/{kind}", json=body).status_code == 422
+
+
+def test_an_idempotent_task_has_three_attempts_ten_seconds_apart(client: httpx.Client) -> None:
+    asked: list[float] = []
+
+    def busy(connection: Connection) -> None:
+        asked.append(time.monotonic())
+        connection.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+    with a_receiver() as server:
+        server.answer = busy
+        task = result(client, submit(client, "download", {"url": f"{server.url}/"}))
+
+    assert task["status"] == "failed"
+    pauses = [after - before for before, after in itertools.pairwise(asked)]
+    assert len(pauses) == 2
+    assert all(9.5 < pause < 20 for pause in pauses), pauses
