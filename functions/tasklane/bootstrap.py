@@ -305,9 +305,14 @@ class Services:
         given: SigningSecrets | None = self._ports.get("secrets")
         if given is not None:
             return given
-        from tasklane.adapters.ssm import SsmSigningSecrets
+        from tasklane.adapters.signing_secrets import StoredSigningSecrets
 
-        return SsmSigningSecrets(self._client("ssm"), self.settings.webhook_secrets_parameter)
+        return StoredSigningSecrets(
+            ssm=cache(lambda: self._client("ssm")),
+            secrets_manager=cache(lambda: self._client("secretsmanager")),
+            installation=self.settings.webhook_secrets,
+            tenants=self.settings.tenant_webhook_secrets,
+        )
 
     @property
     def _queue_urls(self) -> Mapping[int, str]:

@@ -6,7 +6,7 @@ Its form is Standard Webhooks'
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
@@ -15,7 +15,7 @@ from tasklane import document, transitions
 from tasklane.callback_body import Event
 from tasklane.callback_post import Letter, Posted, Poster
 from tasklane.dispatch import send_callbacks
-from tasklane.errors import ConfigurationError, Unavailable
+from tasklane.errors import Unavailable
 from tasklane.ids import new_lease_id
 from tasklane.message import CallbackMessage
 from tasklane.ports import BlobStore, CallbackQueue, CallbackSender, Change, Clock, SigningSecrets, TaskStore
@@ -78,23 +78,23 @@ class DeliverCallbacks:
     def __call__(self, messages: Sequence[CallbackMessage], remaining: Callable[[], float]) -> CallbackReport:
         """Deliver the callbacks that ``messages`` announce; ``remaining`` tells the seconds this process still has.
 
-        Never raises for one callback's sake. Without a signing secret nothing is sent and everything comes again; all
-        but the events of running tasks, which are no longer news then.
+        Never raises for one callback's sake. Without its tenant's signing secret nothing is sent, and it comes again;
+        all but the events of running tasks, which are no longer news then.
         """
         try:
-            secrets = self._secrets.current()
             tasks = self._store.get([message.task_id for message in messages])
-        except (Unavailable, ConfigurationError) as exc:
+        except Unavailable as exc:
             logger.exception("Callbacks must wait.", extra={"action": "callbacks_wait", "error": str(exc)})
             return CallbackReport(unhandled=frozenset(i for i, m in enumerate(messages) if m.event is None))
-        claimed, unhandled = self._claim(messages, tasks)
-        events = news(messages, tasks)
+        secrets = self._live_secrets(tasks)
+        claimed, unhandled = self._claim(messages, tasks, secrets)
+        events = [one for one in news(messages, tasks) if one.task.tenant in secrets]
         if not claimed and not events:
             return CallbackReport(unhandled=unhandled)
         timeout = max(1.0, min(TIMEOUT_SECONDS, remaining() - 2.0))
         with ThreadPoolExecutor(len(claimed) + len(events), thread_name_prefix="callback") as pool:
-            ends = [pool.submit(self._deliver, task, secrets, timeout) for task in claimed]
-            tries = [pool.submit(self._tell, one, secrets, timeout) for one in events]
+            ends = [pool.submit(self._deliver, task, secrets[task.tenant], timeout) for task in claimed]
+            tries = [pool.submit(self._tell, one, secrets[one.task.tenant], timeout) for one in events]
             # A receiver that is slow to take an event keeps no end from being written down.
             delivered = self._write(claimed, [end.result() for end in ends])
             told = self._go_on([one.result() for one in tries])
@@ -117,18 +117,36 @@ class DeliverCallbacks:
             self._callback_queue.send(again)
         return sum(one.taken for one in told)
 
-    def _claim(self, messages: Sequence[CallbackMessage], tasks: dict[str, Task]) -> tuple[list[Task], frozenset[int]]:
+    def _live_secrets(self, tasks: Mapping[str, Task]) -> dict[str, Sequence[str]]:
+        """The secrets to sign with, by tenant; whose cannot be had is missing."""
+        live: dict[str, Sequence[str]] = {}
+        for tenant, secrets in self._secrets.current({task.tenant for task in tasks.values()}).items():
+            if isinstance(secrets, Exception):
+                extra = {"action": "callbacks_wait", "tenant": tenant, "error": str(secrets)}
+                logger.error("Callbacks must wait for a signing secret.", extra=extra)
+            else:
+                live[tenant] = secrets
+        return live
+
+    def _claim(
+        self, messages: Sequence[CallbackMessage], tasks: Mapping[str, Task], secrets: Mapping[str, Sequence[str]]
+    ) -> tuple[list[Task], frozenset[int]]:
         now = self._clock.now()
         changes: dict[int, Change] = {}
+        waiting: set[int] = set()
         for position, message in enumerate(messages):
             task = tasks.get(message.task_id)
             # A task that is gone, or a try that has begun before, is a doubled or late message.
             doubled = any(change.before.id == message.task_id for change in changes.values())
-            if task is not None and not doubled and _may_begin(task, message):
+            if task is None or doubled or not _may_begin(task, message):
+                continue
+            if task.tenant in secrets:
                 changes[position] = self._begin(task, now)
+            else:
+                waiting.add(position)
         answers = dict(zip(changes, self._store.save(list(changes.values())), strict=True)) if changes else {}
         claimed = [changes[position].after for position, answer in answers.items() if answer is True]
-        return claimed, frozenset(p for p, answer in answers.items() if isinstance(answer, Unavailable))
+        return claimed, frozenset(waiting | {p for p, answer in answers.items() if isinstance(answer, Unavailable)})
 
     def _begin(self, task: Task, now: int) -> Change:
         callback = _callback(task)

@@ -5,11 +5,11 @@ Stores and queues speak in batches; one is a batch of one. An answer has one ent
 so every request here is safe to repeat. Where a whole batch fails, every entry is ``Unavailable``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tasklane.errors import InvalidTransition, Unavailable
+from tasklane.errors import ConfigurationError, InvalidTransition, Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.task import REOPENINGS, TRANSITIONS, Task
 
@@ -259,10 +259,13 @@ class Mailer(Protocol):
 
 
 class SigningSecrets(Protocol):
-    """Knows the secrets that callbacks are signed with."""
+    """Knows the secrets that callbacks are signed with: a tenant's own or, where it has none, the installation's."""
 
-    def current(self) -> Sequence[str]:
-        """The live ``whsec_`` secrets, newest first, one or two. Raises Unavailable or ConfigurationError."""
+    def current(self, tenants: Collection[str]) -> Mapping[str, Sequence[str] | Unavailable | ConfigurationError]:
+        """The live ``whsec_`` secrets of each tenant, newest first, one or two; or why they cannot be had.
+
+        Never raises. Secrets of its own that make no sense are an error: the installation's would be wrong ones.
+        """
 
 
 class Clock(Protocol):

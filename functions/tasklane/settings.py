@@ -37,8 +37,10 @@ class Settings(BaseModel):
     """The lanes' dead-letter queues, given like ``lane_urls``."""
     callback_dead_letter_url: str = ""
     """The callback queue's dead-letter queue."""
-    webhook_secrets_parameter: str = ""
-    """The SSM SecureString that holds the signing secrets."""
+    webhook_secrets: str = ""
+    """Where the signing secrets are: the name of an SSM SecureString, or the ARN of a secret in Secrets Manager."""
+    tenant_webhook_secrets: str = ""
+    """What the names, or the ARNs, of the tenants' own signing secrets begin with; empty: no tenant has its own."""
     mail_sender: str = ""
     """The address that send_email sends from, verified in SES; empty: no mail is sent."""
     allow_loopback: bool = False

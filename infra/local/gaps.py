@@ -25,10 +25,11 @@ OTHER_NAMES = {
     "sqs:DeleteMessage": "sqs:DeleteMessageBatch",
     "sqs:ChangeMessageVisibility": "sqs:ChangeMessageVisibilityBatch",
     "ses:SendEmail": "ses:SendEmail",
+    "ssm:GetParameters": "ssm:GetParameters",
 }
 """What AWS asks for, and what the engine asks for in its place: in batches, or without naming the resource."""
-UNNAMED = ("dynamodb:", "ses:")
-"""What the engine asks for without naming the resource: it looks into no PartiQL statement, and into no mail."""
+UNNAMED = ("dynamodb:", "ses:", "ssm:")
+"""What the engine asks for without naming the resource: it looks into no PartiQL, no mail, and no list of names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +163,11 @@ GAPS: tuple[Gap, ...] = (
     Gap(
         what="Batch requests are authorized under names of their own, which AWS does not have: SendMessageBatch "
         "instead of SendMessage and its like, BatchExecuteStatement instead of PartiQLUpdate and its like. SendEmail "
-        "is authorized for no identity in particular, and ses:FromAddress is unknown.",
+        "is authorized for no identity in particular, and ses:FromAddress is unknown. GetParameters is authorized for "
+        "no name in particular.",
         handled="Each role gets, after the deploy, the other names of what the template allows it, on the same queues; "
-        "whether PartiQL names the right table, and SendEmail the sender, is for tests/infra/test_template.py.",
+        "whether PartiQL names the right table, SendEmail the sender, and GetParameters the secrets, is for "
+        "tests/infra/test_template.py and test_secret_places.py.",
         fix=allow_by_other_names,
     ),
     Gap(

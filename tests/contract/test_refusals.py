@@ -12,8 +12,8 @@ from tasklane.adapters.dynamodb import READ_ROUNDS, DynamoDbTaskStore
 from tasklane.adapters.items import to_item
 from tasklane.adapters.memory import ManualClock
 from tasklane.adapters.s3 import S3BlobStore
+from tasklane.adapters.signing_secrets import StoredSigningSecrets
 from tasklane.adapters.sqs import SqsCallbackQueue, SqsMessageSource, SqsQueueDepths, SqsTaskQueue
-from tasklane.adapters.ssm import SsmSigningSecrets
 from tasklane.errors import ConfigurationError, Unavailable
 from tasklane.message import CallbackMessage
 from tasklane.task import Status
@@ -142,11 +142,15 @@ def test_a_bucket_out_of_reach_raises(nowhere: Aws) -> None:
             call()
 
 
-def test_secrets_out_of_reach_raise(nowhere: Aws) -> None:
-    secrets = SsmSigningSecrets(nowhere.client("ssm", ONE_TRY), "/tasklane/secrets")
+@pytest.mark.parametrize("place", ["/tasklane/secrets", "arn:aws:secretsmanager:us-east-1:1:secret:tasklane-AbCdEf"])
+def test_secrets_out_of_reach_are_unavailable(nowhere: Aws, place: str) -> None:
+    secrets = StoredSigningSecrets(
+        ssm=lambda: nowhere.client("ssm", ONE_TRY),
+        secrets_manager=lambda: nowhere.client("secretsmanager", ONE_TRY),
+        installation=place,
+    )
 
-    with pytest.raises(Unavailable, match="/tasklane/secrets"):
-        secrets.current()
+    assert isinstance(secrets.current(["acme"])["acme"], Unavailable)
 
 
 # -- the table: throttling, and answers in part ------------------------------------------------------------------------
@@ -346,19 +350,23 @@ def test_objects_that_were_not_deleted_are_unavailable() -> None:
             S3BlobStore(client, "bucket").delete_all("t/")
 
 
+def secrets_in(ssm: Any) -> StoredSigningSecrets:
+    return StoredSigningSecrets(ssm=lambda: ssm, secrets_manager=lambda: ssm, installation="/tasklane/secrets")
+
+
 def test_signing_secrets_are_read_decrypted_and_kept_for_a_while() -> None:
     with stubbed("ssm") as (client, stub):
-        wanted = {"Name": "/tasklane/secrets", "WithDecryption": True}
-        stub.add_response("get_parameter", {"Parameter": {"Value": f"{SECRET}\n{OLDER_SECRET}\n"}}, wanted)
-        secrets = SsmSigningSecrets(client, "/tasklane/secrets")
+        wanted = {"Names": ["/tasklane/secrets"], "WithDecryption": True}
+        found = {"Parameters": [{"Name": "/tasklane/secrets", "Value": f"{SECRET}\n{OLDER_SECRET}\n"}]}
+        stub.add_response("get_parameters", found, wanted)
+        secrets = secrets_in(client)
 
-        assert secrets.current() == secrets.current() == (SECRET, OLDER_SECRET)
+        assert secrets.current(["a"])["a"] == secrets.current(["b"])["b"] == (SECRET, OLDER_SECRET)
 
 
 @pytest.mark.parametrize("value", ["  \n ", "whsec_not-base64!", "plain"])
 def test_a_parameter_without_usable_secrets_is_a_configuration_error(value: str) -> None:
     with stubbed("ssm") as (client, stub):
-        stub.add_response("get_parameter", {"Parameter": {"Value": value}})
+        stub.add_response("get_parameters", {"Parameters": [{"Name": "/tasklane/secrets", "Value": value}]})
 
-        with pytest.raises(ConfigurationError):
-            SsmSigningSecrets(client, "/tasklane/secrets").current()
+        assert isinstance(secrets_in(client).current(["a"])["a"], ConfigurationError)

@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "TASKLANE_BUCKET": "documents",
     "TASKLANE_LANE_URLS": ",".join(f"https://sqs.us-east-1.amazonaws.com/123456789012/lane-{n}" for n in range(1, 6)),
     "TASKLANE_CALLBACK_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/callbacks",
-    "TASKLANE_WEBHOOK_SECRETS_PARAMETER": "/tasklane/secrets",
+    "TASKLANE_WEBHOOK_SECRETS": "/tasklane/secrets",
     "POWERTOOLS_METRICS_NAMESPACE": "Tasklane",
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "POWERTOOLS_TRACE_DISABLED": "true",

@@ -76,7 +76,7 @@ def test_while_the_table_does_not_answer_every_record_comes_again(home: Installa
 def test_the_handler_gets_its_services_from_its_environment(
     home: Installation, printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TASKLANE_WEBHOOK_SECRETS_PARAMETER", "")  # without a name there is nothing to ask AWS for
+    monkeypatch.setenv("TASKLANE_WEBHOOK_SECRETS", "")  # without a name there is nothing to ask AWS for
 
     answer = handler(sqs_event([a_callback(home)], "callbacks"), LambdaContext(aws_request_id="request-8"))
 

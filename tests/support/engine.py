@@ -81,6 +81,10 @@ class Aws:
     def ssm(self) -> "SSMClient":
         return self._kept("ssm")  # type: ignore[no-any-return]
 
+    @property
+    def secrets_manager(self) -> Any:
+        return self._kept("secretsmanager")
+
     def a_table(self) -> str:
         """A new table, defined as template.yaml defines the table of tasks."""
         name = unique("tasks")

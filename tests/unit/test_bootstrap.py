@@ -8,8 +8,8 @@ from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.adapters.http import HttpClient
 from tasklane.adapters.memory import MemoryTaskStore
 from tasklane.adapters.s3 import S3BlobStore
+from tasklane.adapters.signing_secrets import StoredSigningSecrets
 from tasklane.adapters.sqs import SqsCallbackQueue, SqsMessageSource, SqsQueueDepths, SqsTaskQueue
-from tasklane.adapters.ssm import SsmSigningSecrets
 from tasklane.bootstrap import READ_SECONDS, Services, function_services
 from tasklane.clock import SystemClock
 from tasklane.errors import ConfigurationError
@@ -36,7 +36,7 @@ def test_what_is_not_given_is_made_on_aws() -> None:
     assert isinstance(services.callback_queue, SqsCallbackQueue)
     assert isinstance(services.source, SqsMessageSource)
     assert isinstance(services.blobs, S3BlobStore)
-    assert isinstance(services.secrets, SsmSigningSecrets)
+    assert isinstance(services.secrets, StoredSigningSecrets)
     assert isinstance(services.http, HttpClient)
     assert "echo" in services.registry.types
     for use_case in ("submit", "read", "execute", "deliver_callbacks", "pause", "sweep", "remove_documents"):

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -341,8 +341,8 @@ class NoSecrets:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def current(self) -> list[str]:
-        raise self._error
+    def current(self, tenants: Collection[str]) -> dict[str, Any]:
+        return dict.fromkeys(tenants, self._error)
 
 
 @pytest.mark.parametrize("error", [Unavailable("throttled"), ConfigurationError("there is no signing secret")])
@@ -357,6 +357,38 @@ def test_without_a_secret_nothing_is_posted_and_everything_comes_again(registry:
     assert [callback(home, task).tries for task in tasks] == [0, 0]
     deliver._secrets = StaticSigningSecrets(SECRET)
     assert home.deliver().delivered == 2
+
+
+def test_a_tenant_signs_with_its_own_secret_and_waits_for_it_alone(registry: Registry) -> None:
+    home = an_installation(registry=registry)
+    for tenant in ("acme", "broken", "default"):
+        home.submit("echo", tenant=tenant, callback_url=f"https://{tenant}.example.com/")
+    home.work()
+    home.close()
+    secrets: dict[str, Any] = {"acme": [OLDER_SECRET, SECRET], "broken": ConfigurationError("no secret")}
+    home.services.deliver_callbacks._secrets = StaticSigningSecrets(SECRET, tenants=secrets)
+
+    report = home.deliver()
+
+    assert (report.delivered, report.unhandled) == (2, frozenset({1}))
+    signed = {url: headers["webhook-signature"].split() for url, _, headers in home.http.posted}
+    assert {url: len(signatures) for url, signatures in signed.items()} == {
+        "https://acme.example.com/": 2,
+        "https://default.example.com/": 1,
+    }
+    for url, body, headers in home.http.posted:
+        moment = datetime.fromtimestamp(NOW / 1000, UTC)
+        one = Webhook(OLDER_SECRET if "acme" in url else SECRET).sign(headers["webhook-id"], moment, body.decode())
+        assert signed[url][0] == one
+
+
+def test_a_doubled_message_needs_no_secret(receiving: Callable[..., Installation]) -> None:
+    home = receiving(OK)
+    message = CallbackMessage.of(home.task(ended(home)))
+    home.deliver()
+    home.services.deliver_callbacks._secrets = NoSecrets(Unavailable("throttled"))
+
+    assert home.services.deliver_callbacks([message], lambda: 60.0).unhandled == frozenset()
 
 
 def test_a_callback_gets_no_more_time_than_its_process_has(registry: Registry) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -347,8 +347,8 @@ def test_without_a_secret_events_are_dropped_and_ends_come_again(
     home: Installation, registry: Registry, running: Task
 ) -> None:
     class NoSecrets:
-        def current(self) -> list[str]:
-            raise Unavailable("throttled")
+        def current(self, tenants: Collection[str]) -> dict[str, Any]:
+            return dict.fromkeys(tenants, Unavailable("throttled"))
 
     deliver = home.services.deliver_callbacks
     secrets, deliver._secrets = deliver._secrets, NoSecrets()

@@ -14,7 +14,7 @@ GOOD = {
     "TASKLANE_CALLBACK_QUEUE_URL": "https://q/callbacks",
     "TASKLANE_DEAD_LETTER_URLS": "https://d/1,https://d/2,https://d/3,https://d/4,https://d/5",
     "TASKLANE_CALLBACK_DEAD_LETTER_URL": "https://d/callbacks",
-    "TASKLANE_WEBHOOK_SECRETS_PARAMETER": "/tasklane/secrets",
+    "TASKLANE_WEBHOOK_SECRETS": "/tasklane/secrets",
     "TASKLANE_ALLOW_LOOPBACK": "true",
     "TASKLANE_RECOVERY_SECONDS": "90",
     "TASKLANE_RETENTION_DAYS": "2",
@@ -37,7 +37,7 @@ def test_every_variable_is_read() -> None:
     assert settings.lane_urls == {lane: f"https://q/{lane}" for lane in range(1, 6)}
     assert settings.dead_letter_urls == {lane: f"https://d/{lane}" for lane in range(1, 6)}
     assert settings.callback_dead_letter_url == "https://d/callbacks"
-    assert settings.webhook_secrets_parameter == "/tasklane/secrets"
+    assert settings.webhook_secrets == "/tasklane/secrets"
     assert (settings.allow_loopback, settings.tracing) == (True, True)
     assert (settings.timing.recovery_ms, settings.timing.retention_seconds) == (90_000, 172_800)
 

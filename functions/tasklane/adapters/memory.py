@@ -5,10 +5,10 @@ They keep the contract that the AWS adapters keep (one suite runs on both), for 
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from tasklane.errors import NonRetryable, Unavailable
+from tasklane.errors import ConfigurationError, NonRetryable, Unavailable
 from tasklane.line import rank
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import Change, Claim, Clock, Delivery, Depth, HttpResponse, Pause
@@ -358,11 +358,12 @@ class MemoryMailer:
 
 
 class StaticSigningSecrets:
-    """Secrets that are simply given."""
+    """Secrets that are simply given; ``tenants`` are those of tenants that have their own."""
 
-    def __init__(self, *secrets: str) -> None:
+    def __init__(self, *secrets: str, tenants: Mapping[str, Sequence[str]] | None = None) -> None:
         self._secrets = secrets
+        self._tenants = {} if tenants is None else tenants
 
-    def current(self) -> Sequence[str]:
+    def current(self, tenants: Collection[str]) -> Mapping[str, Sequence[str] | Unavailable | ConfigurationError]:
         """See SigningSecrets."""
-        return self._secrets
+        return {tenant: self._tenants.get(tenant, self._secrets) for tenant in tenants}
