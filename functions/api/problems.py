@@ -190,16 +190,25 @@ async def _http_error(request: Request, exc: Exception) -> Response:
 
 def _allowed(request: Request) -> list[str]:
     """The methods that this address takes; the framework names those of the first route there, not of all."""
-    # An address that stands in the document as it is (/v1/tasks/remove) is no instance of another one (/v1/tasks/{id}).
-    literal: Mapping[str, Any] = request.app.openapi()["paths"].get(request.scope["path"], {})
+    # An address that stands in the document by name (/v1/tasks/remove) is no instance of a wider one (/v1/tasks/{id}).
+    address, paths = request.scope["path"], request.app.openapi()["paths"]
+    template = min((one for one in paths if _fits(address, one)), key=lambda one: one.count("{"), default=None)
 
     def takes(method: str) -> bool:
         method = "GET" if method == "HEAD" else method
-        if literal:
-            return method.lower() in literal
+        if template is not None:
+            return method.lower() in paths[template]
         return any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
 
     return [method for method in METHODS if takes(method)]
+
+
+def _fits(address: str, template: str) -> bool:
+    """True where the address is one of the template: a parameter is one part that is not empty."""
+    given, wanted = address.split("/"), template.split("/")
+    return len(given) == len(wanted) and all(
+        have == want or (have != "" and want.startswith("{")) for have, want in zip(given, wanted, strict=True)
+    )
 
 
 async def _unavailable(request: Request, exc: Exception) -> Response:

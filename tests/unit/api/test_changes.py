@@ -251,8 +251,17 @@ def test_a_wrong_method_is_told_the_right_ones(api: Installation, method: str, s
     assert response.headers["allow"] == allowed
 
 
-def test_a_wrong_method_on_an_address_of_its_own_is_not_told_those_of_a_tasks(api: Installation) -> None:
-    response = api.client.request("PUT", "/v1/tasks/remove")
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/tasks/remove", "POST"),
+        ("/v1/task-types/echo/pause", "POST"),
+        ("/v1/task-types/echo", "GET, HEAD"),
+        ("/v1/task-types/a/b/c", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_is_told_those_of_the_closest_address(api: Installation, path: str, allowed: str) -> None:
+    response = api.client.request("PUT", path)
 
     the_problem(response, 405, "method-not-allowed")
-    assert response.headers["allow"] == "POST"
+    assert response.headers["allow"] == allowed
