@@ -1,16 +1,16 @@
-"""The worker without Lambda: long-polls the lanes and runs the same use case. For containers, and for ``breakpoint()``.
+"""The worker without Lambda: polls the lanes and runs the same use case. For containers, and for ``breakpoint()``.
 
-One thread a lane receives, and holds at most one batch; runners take the batch of the highest lane there is. So a batch
-of lane 5 never waits for one of lane 1 that has not begun.
+A runner that is free asks the lanes for one batch, the highest first: what nobody can run yet stays in its queue, where
+higher lanes overtake it and a fair queue lets quiet tenants pass. A lane that was empty is long-polled meanwhile, so
+that nothing waits for a runner that is free; what comes that way while all are busy is held, at most one batch a lane.
 """
 
 import logging
 import math
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from tasklane.batch import run_batch
@@ -38,12 +38,10 @@ BatchHandler = Callable[[Sequence[str], Callable[[], float]], frozenset[int]]
 """Runs message bodies in the given time; answers the positions of those to receive again."""
 
 
-@dataclass(order=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Batch:
-    rank: int
-    lane: int = field(compare=False)
-    deliveries: list[Delivery] = field(compare=False)
-    taken: threading.Event = field(compare=False, default_factory=threading.Event)
+    lane: int
+    deliveries: list[Delivery]
 
 
 class Poller:
@@ -66,13 +64,16 @@ class Poller:
         self._source = source
         self._handlers = handlers
         self._wait_seconds = wait_seconds
-        self._ready: queue.PriorityQueue[_Batch] = queue.PriorityQueue()
         self._worn_out = worn_out
         self._is_worn_out = False
+        self._held: dict[int, list[Delivery]] = {}
+        self._listened: set[int] = set()
+        self._news = threading.Condition()
+        self._turn = threading.Lock()
         self._stopping = threading.Event()
         self._stop_by = math.inf
         self._threads = [
-            *(threading.Thread(target=self._receive, args=(lane,), name=f"lane-{lane}") for lane in handlers),
+            *(threading.Thread(target=self._listen, args=(lane,), name=f"lane-{lane}") for lane in handlers),
             *(threading.Thread(target=self._run, name=f"runner-{i}") for i in range(runners)),
         ]
 
@@ -89,42 +90,82 @@ class Poller:
     def stop(self) -> None:
         """Receive no more, end the batches that run, hand back those that do not, and return when all that is done."""
         self._stop_by = time.monotonic() + STOP_SECONDS
-        self._stopping.set()
+        self._receive_no_more()
         for thread in self._threads:
             thread.join()
-        while not self._ready.empty():
-            batch = self._ready.get_nowait()
-            self._hand_back(batch.lane, batch.deliveries, delay_seconds=0)
+        for lane, deliveries in self._held.items():
+            self._hand_back(lane, deliveries, delay_seconds=0)
 
-    def _receive(self, lane: int) -> None:
+    def _receive_no_more(self) -> None:
+        self._stopping.set()
+        with self._news:
+            self._news.notify_all()
+
+    # -- receiving ----------------------------------------------------------------------------------------------------
+
+    def _next(self) -> _Batch | None:
+        """The first batch of the highest lane that has one, as soon as there is any; None: there is to be no more."""
+        with self._turn:  # one runner at a time: the others would each take a batch of a lower lane
+            while not self._stopping.is_set():
+                for lane in sorted(self._handlers, reverse=True):
+                    if deliveries := self._take(lane):
+                        return _Batch(lane=lane, deliveries=deliveries)
+                with self._news:
+                    self._news.wait_for(lambda: self._held or self._stopping.is_set())
+            return None
+
+    def _take(self, lane: int) -> list[Delivery]:
+        with self._news:
+            if lane in self._held:
+                self._listened.discard(lane)
+                return self._held.pop(lane)
+            if lane in self._listened:
+                return []  # it was empty, and its long poll has not found anything since
+        deliveries = self._receive(lane, 0)
+        if not deliveries:
+            with self._news:
+                self._listened.add(lane)
+                self._news.notify_all()
+        return deliveries or []
+
+    def _listen(self, lane: int) -> None:
+        """Long-poll the lane whenever it was found empty, until there is something."""
         while not self._stopping.is_set():
-            try:
-                deliveries = self._source.receive(lane, BATCH, self._wait_seconds)
-            except Unavailable as exc:
-                logger.warning(
-                    "A lane does not answer.", extra={"action": "receive_failed", "lane": lane, "error": str(exc)}
-                )
+            with self._news:
+                self._news.wait_for(lambda: self._is_wanted(lane) or self._stopping.is_set())
+            if self._stopping.is_set():
+                return
+            deliveries = self._receive(lane, self._wait_seconds)
+            if deliveries is None:
                 self._stopping.wait(OUTAGE_PAUSE_SECONDS)
-                continue
-            except Exception:
-                # Without its thread a lane would be read by nobody, in a process that looks healthy.
-                logger.exception("A lane could not be received from.", extra={"action": "receive_failed", "lane": lane})
-                self._stopping.wait(OUTAGE_PAUSE_SECONDS)
-                continue
-            if deliveries:
-                batch = _Batch(rank=-lane, lane=lane, deliveries=deliveries)
-                self._ready.put(batch)
-                while not batch.taken.wait(0.2) and not self._stopping.is_set():
-                    pass
+            elif deliveries:
+                with self._news:
+                    self._held[lane] = deliveries
+                    self._news.notify_all()
+
+    def _is_wanted(self, lane: int) -> bool:
+        return lane in self._listened and lane not in self._held
+
+    def _receive(self, lane: int, wait_seconds: int) -> list[Delivery] | None:
+        """What there is; None where the lane does not answer."""
+        try:
+            return self._source.receive(lane, BATCH, wait_seconds)
+        except Unavailable as exc:
+            extra = {"action": "receive_failed", "lane": lane, "error": str(exc)}
+            logger.warning("A lane does not answer.", extra=extra)
+        except Exception:
+            # Without its thread a lane would be read by nobody, in a process that looks healthy.
+            logger.exception("A lane could not be received from.", extra={"action": "receive_failed", "lane": lane})
+        return None
+
+    # -- running ------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                batch = self._ready.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            batch.taken.set()
-            self._handle(batch)
+        while (batch := self._next()) is not None:
+            if self._stopping.is_set():
+                self._hand_back(batch.lane, batch.deliveries, delay_seconds=0)
+            else:
+                self._handle(batch)
 
     def _handle(self, batch: _Batch) -> None:
         until = time.monotonic() + BATCH_SECONDS
@@ -146,7 +187,7 @@ class Poller:
         if not self._stopping.is_set() and (reason := self._worn_out()):
             logger.error("This worker takes no more work: %s", reason, extra={"action": "worker_worn_out"})
             self._is_worn_out = True
-            self._stopping.set()
+            self._receive_no_more()
 
     def _hand_back(self, lane: int, deliveries: Sequence[Delivery], delay_seconds: int) -> None:
         if not deliveries:

@@ -109,11 +109,32 @@ def test_the_highest_lane_that_has_anything_comes_first(source: Source, running:
     assert first_begun.wait(PATIENCE)
     for lane in LANES[::-1]:
         source.send(lane, f"lane {lane}", 0)
-    wait_for(lambda: source.in_flight() == 6)  # each lane holds a batch; the only runner is busy
+    wait_for(lambda: source.in_flight() == 5)  # the only runner is busy; each lane that was empty holds a batch
     go.set()
 
     wait_for(lambda: len(order) == 6)
     assert order == ["first", "lane 5", "lane 4", "lane 3", "lane 2", "lane 1"]
+
+
+def test_what_no_runner_can_run_yet_stays_in_its_queue(source: Source, running: Running) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def handle(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+        begun.set()
+        assert go.wait(PATIENCE)
+        return frozenset()
+
+    for n in range(30):
+        source.send(3, f"body-{n}", 0)
+    running(handle)
+    assert begun.wait(PATIENCE)
+    source.send(4, "another lane", 0)
+    wait_for(lambda: source.depth(4) == 0)  # that lane was empty: its message is held
+    held = source.in_flight()
+    go.set()
+
+    assert held == 11, "ten that run and one that is held"
+    wait_for(lambda: source.depth(3) == 0 and source.in_flight() == 0)
 
 
 def test_several_runners_run_side_by_side(source: Source, running: Running) -> None:
@@ -207,8 +228,9 @@ def test_stopping_ends_what_runs_and_hands_back_what_has_not_begun(source: Sourc
         ended.extend(bodies)
         return frozenset()
 
-    source.send(5, "running", 0)
     poller = running(handle)
+    wait_for(lambda: poller._listened == set(LANES))
+    source.send(5, "running", 0)
     assert begun.wait(PATIENCE)
     source.send(3, "waiting", 0)
     wait_for(lambda: source.in_flight() == 2)
