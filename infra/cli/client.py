@@ -6,6 +6,7 @@ import json
 import re
 import time
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
@@ -33,6 +34,14 @@ FINAL = frozenset({"completed", "failed", "cancelled", "expired"})
 Task = dict[str, Any]
 
 _HOST = re.compile(r"[\w.:-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page of the list of tasks; ``next`` is the cursor to go on with, None at the end."""
+
+    tasks: list[Task]
+    next: str | None
 
 
 class Api:
@@ -86,19 +95,23 @@ class Api:
         """``cancel`` or ``retry`` a task."""
         return self._one("POST", self._task(task_id, f"/{action}"), repeat=False)
 
-    def tasks(self, count: int | None = None, **filters: str) -> Iterator[Task]:
-        """Give tasks, at most so many, page by page; ``filters`` are the API's parameters."""
-        given, parameters = 0, dict(filters)
-        while count is None or given < count:
-            limit = PAGE if count is None else min(PAGE, count - given)
-            # A signature does not cover "+": blanks are written as %20.
-            query = urlencode({**parameters, "limit": str(limit)}, quote_via=quote, safe="")
-            page = self.call("GET", f"/v1/tasks?{query}")
-            yield from page["tasks"]
-            given += len(page["tasks"])
-            if page["next_cursor"] is None:
+    def tasks(self, count: int, **filters: str) -> Iterator[Task]:
+        """Give at most so many tasks, page by page; ``filters`` are the API's parameters."""
+        given, cursor = 0, ""
+        while given < count:
+            page = self.page(min(PAGE, count - given), cursor, **filters)
+            yield from page.tasks
+            given += len(page.tasks)
+            if page.next is None:
                 return
-            parameters["cursor"] = page["next_cursor"]
+            cursor = page.next
+
+    def page(self, limit: int, cursor: str = "", **filters: str) -> Page:
+        """Give one page of the list of tasks; an empty ``cursor`` is its beginning."""
+        parameters = filters | {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
+        # A signature does not cover "+": blanks are written as %20.
+        answer = self.call("GET", f"/v1/tasks?{urlencode(parameters, quote_via=quote, safe='')}")
+        return Page(tasks=answer["tasks"], next=answer["next_cursor"])
 
     def remove(self, task_ids: Sequence[str]) -> dict[str, Any]:
         """Remove tasks; what became of them."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from infra.cli import housekeeping, tasks
+from infra.cli.demo.command import demo
 from infra.cli.errors import FAILED, INTERRUPTED, CommandError, one_line
 from infra.cli.options import Given
 
@@ -50,6 +51,7 @@ for _command in (
     housekeeping.show,
     housekeeping.clear,
     housekeeping.types,
+    demo,
 ):
     app.command()(_until_the_reader_goes(_command))
 

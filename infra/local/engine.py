@@ -78,6 +78,14 @@ def running(*, port: int, scratch: Path, state: Path | None = None) -> Iterator[
         child.stop()
 
 
+def free_port() -> int:
+    """Give a port of 127.0.0.1 where nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def require_free_port(port: int, variable: str) -> None:
     """Raise LocalRunError, naming the make variable that moves it, if somebody listens on this port."""
     with socket.socket() as probe:

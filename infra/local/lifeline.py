@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import FrameType
 
 STOP_SECONDS = 8.0
 PIPE = subprocess.PIPE
@@ -131,6 +132,18 @@ class Parent:
             os.kill(os.getpid(), signal.SIGKILL)
 
         threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+def interrupt_once() -> None:
+    """Turn the first Ctrl-C or SIGTERM into a KeyboardInterrupt, and let nothing disturb the end after it."""
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, interrupt)
 
 
 def _kill_group(group: int) -> None:

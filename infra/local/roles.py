@@ -1,4 +1,4 @@
-"""Under which role the API runs in the local run: its function's own, so that a missing permission shows here."""
+"""Under which role a process of the local run works: its function's own, so that a missing permission shows here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from infra.local.target import Target
 
 WORKER_POLICY = "debug-worker"
-PROFILE = "tasklane-api"
+PROFILE = "function"
 
 
 def open_api_role(clients: Clients, deployment: Deployment, *, as_worker: bool) -> None:
@@ -24,8 +24,14 @@ def open_api_role(clients: Clients, deployment: Deployment, *, as_worker: bool) 
     as_worker: the role may also do what the worker's may, because the worker then runs in the API's process.
     """
     iam = clients.iam
+    open_role(iam, deployment.api_function_role_arn)
     role = _name(deployment.api_function_role_arn)
-    account = deployment.api_function_role_arn.split(":")[4]
+    _lend(iam, _name(deployment.worker_function_role_arn), role, lend=as_worker)
+
+
+def open_role(iam: IAMClient, role_arn: str) -> None:
+    """Let the account assume a function's role."""
+    account = role_arn.split(":")[4]
     trust = {
         "Version": "2012-10-17",
         "Statement": [
@@ -36,12 +42,11 @@ def open_api_role(clients: Clients, deployment: Deployment, *, as_worker: bool) 
             }
         ],
     }
-    iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
-    _lend(iam, _name(deployment.worker_function_role_arn), role, lend=as_worker)
+    iam.update_assume_role_policy(RoleName=_name(role_arn), PolicyDocument=json.dumps(trust))
 
 
-def write_profile(target: Target, deployment: Deployment, folder: Path) -> dict[str, str]:
-    """Write an SDK profile that assumes the API function's role, and give the variables that select it.
+def write_profile(target: Target, role_arn: str, folder: Path) -> dict[str, str]:
+    """Write an SDK profile that assumes a function's role, and give the variables that select it.
 
     The SDK then fetches and renews the role's session by itself. A target whose credentials are no plain keys (an
     AWS_PROFILE of the developer's) is used as it is.
@@ -51,12 +56,12 @@ def write_profile(target: Target, deployment: Deployment, folder: Path) -> dict[
         return variables
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     account = "\n".join(f"{key.lower()} = {variables.pop(key)}" for key in keys if key in variables)
-    config = folder / "aws-config"
+    config = folder / f"aws-config-{_name(role_arn)}"
     config.touch(mode=0o600)
     config.write_text(
         f"[profile account]\n{account}\n\n"
-        f"[profile {PROFILE}]\nrole_arn = {deployment.api_function_role_arn}\n"
-        f"role_session_name = uvicorn\nsource_profile = account\n",
+        f"[profile {PROFILE}]\nrole_arn = {role_arn}\n"
+        f"role_session_name = local\nsource_profile = account\n",
         encoding="utf-8",
     )
     return variables | {

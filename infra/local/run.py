@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import time
 from contextlib import ExitStack
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from watchfiles import watch
 
-from infra.local import api, clients, engine, logs, package, provision, ready, receiver, roles, target
+from infra.local import api, clients, engine, lifeline, logs, package, provision, ready, receiver, roles, target
 from infra.local.errors import LocalRunError
 from infra.template import TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from infra.local.api import Api
     from infra.local.deployment import Deployment
@@ -32,7 +30,7 @@ SETTLE_MS = 50  # an editor writes a file in several steps
 
 def run(options: Options, terminal: Terminal) -> None:
     """Run until Ctrl-C or SIGTERM; raises LocalRunError if it cannot start or go on."""
-    _interrupt_once()
+    lifeline.interrupt_once()
     try:
         with ExitStack() as stack:
             _start(options, terminal, stack).follow_edits()
@@ -92,7 +90,7 @@ class _Session:
         function = self.clients.functions.get_function_configuration(FunctionName=deployed.api_function_name)
         self._environment = (
             function["Environment"]["Variables"]
-            | roles.write_profile(self._target, deployed, self._scratch)
+            | roles.write_profile(self._target, deployed.api_function_role_arn, self._scratch)
             | ({api.POLL_LANES: "true"} if debug else {})
         )
         self._serve(deployed)
@@ -163,15 +161,3 @@ class _Session:
         elif self._say_ready:
             self._say_ready()
             self._say_ready = None
-
-
-def _interrupt_once() -> None:
-    """Turn the first Ctrl-C or SIGTERM into a KeyboardInterrupt, and let nothing disturb the end after it."""
-
-    def interrupt(_: int, __: FrameType | None) -> None:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, interrupt)

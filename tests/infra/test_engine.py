@@ -255,7 +255,7 @@ def test_the_profile_lets_the_sdk_assume_the_apis_role_by_itself(
     roles.open_api_role(aws, deployed, as_worker=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    for name, value in roles.write_profile(running_engine.target, deployed, tmp_path).items():
+    for name, value in roles.write_profile(running_engine.target, deployed.api_function_role_arn, tmp_path).items():
         monkeypatch.setenv(name, value)
 
     arn = boto3.Session().client("sts").get_caller_identity()["Arn"]

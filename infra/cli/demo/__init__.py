@@ -1,0 +1,1 @@
+"""`tasklane demo`: many random tasks, watched until all are final."""
