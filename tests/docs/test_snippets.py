@@ -31,6 +31,7 @@ KINDS = (
     "console",
     "console run",
     "console aws",
+    "console demo",
     "python",
     "python receiver",
     "json problem",
@@ -71,6 +72,23 @@ def test_a_command_answers_what_is_shown(snippet: Snippet, local_run: LocalRun) 
         answer = _run(re.sub(r"\bID\b", last_id, local_run.as_run(command)), TASKLANE_URL=local_run.url)
         assert matches(local_run.as_run(shown), answer), f"{command}\nanswers {answer}"
         last_id = _id_in(answer) or last_id
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.parametrize("snippet", of_kind("console demo"), ids=by_name)
+def test_the_demo_says_what_is_shown_but_for_its_figures(snippet: Snippet) -> None:
+    [(command, shown)] = snippet.commands()
+
+    real = _run(command, seconds=600)
+
+    def shapes(text: str) -> list[str]:
+        """The lines, with each figure as a hash, and only the last of those that come now and then."""
+        lines = [re.sub(r"\s+", " ", re.sub(r"\d+(\.\d+)?", "#", line)).strip() for line in text.splitlines()]
+        settled = [line for line in lines if " are final " not in line or line.endswith("are final (# completed)")]
+        return [line for line in settled if line]
+
+    assert shapes(real) == shapes(shown)
 
 
 @pytest.mark.parametrize("snippet", of_kind("console aws"), ids=by_name)
@@ -212,14 +230,14 @@ def _places(overrides: list[str]) -> list[str]:
     return [chosen["WebhookSecretsParameterName"], chosen["TenantWebhookSecretsPath"]]
 
 
-def _run(command: str, **variables: str) -> str:
+def _run(command: str, *, seconds: float = 60, **variables: str) -> str:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
         cwd=ROOT,
         env=os.environ | {"PATH": path} | variables,
         capture_output=True,
-        timeout=60,
+        timeout=seconds,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
