@@ -142,6 +142,17 @@ ROWS: Final[Mapping[str, Row]] = {
         promises="5",
         how="What cannot be accepted is answered with a problem document; a result that is no JSON ends a failed task.",
     ),
+    "backlog": Row(
+        fault="20,000 tasks wait for six hours",
+        promises="1, 3",
+        how="In memory: the sweeper comes every minute, and sends each task again six times in all, as the pauses "
+        "double. Then all 140,000 messages are worked off in random order.",
+    ),
+    "backlog-engine": Row(
+        fault="A backlog that waits far longer than the recovery window",
+        promises="1, 3",
+        how="Nobody works for 24 windows, each with a sweep: four more sends a task. Then two workers take it all.",
+    ),
     "record-unreadable": Row(
         fault="A record that this version cannot read",
         promises="1, 5",
