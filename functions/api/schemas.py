@@ -214,6 +214,12 @@ class TaskRequest(BaseModel):
         description="What to post besides the end, as well as may be: that a run began, that the handler got on.",
         examples=[["running", "progress"]],
     )
+    callback_give_up_on_4xx: bool | None = Field(
+        default=None,
+        description="True: an answer of 4xx, other than 408 and 429, ends the callback at once; 410 always does. "
+        "Missing or null: as the installation says, which is false unless configured otherwise.",
+        examples=[True],
+    )
     max_attempts: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS), WHOLE] | None = Field(
         default=None, description="How often it is tried in all."
     )
@@ -292,6 +298,7 @@ def to_submission(
         expires_at=body.expires_at,
         callback_url=None if body.callback_url is None else str(body.callback_url),
         callback_events=tuple(body.callback_events or ()),
+        callback_give_up_on_4xx=body.callback_give_up_on_4xx,
         max_attempts=body.max_attempts,
         timeout_seconds=body.timeout_seconds,
         retry=(body.retry and body.retry.model_dump(exclude_none=True)) or None,

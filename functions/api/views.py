@@ -47,6 +47,7 @@ class CallbackView(BaseModel):
 
     url: str
     events: list[Literal["running", "progress"]] = Field(description="What is told besides the end.")
+    give_up_on_4xx: bool | None = Field(description="Whether 4xx ends it at once; null: as the installation says.")
     state: Literal["waiting", "pending", "delivered", "undelivered"]
     tries: int
     next_at: datetime | None

@@ -149,6 +149,7 @@ class Services:
             secrets=self.secrets,
             clock=self.clock,
             timing=self.settings.timing,
+            terms=self.settings.callback_terms,
         )
 
     @cached_property
@@ -333,10 +334,11 @@ class Services:
         import boto3
 
         with _making_a_client:
-            return boto3.client(service, config=_client_config(read_seconds))
+            return boto3.client(service, config=client_config(service, read_seconds))
 
 
-def _client_config(read_seconds: int) -> "Config":
+def client_config(service: str, read_seconds: int = READ_SECONDS) -> "Config":
+    """How a client of this service behaves."""
     from botocore.config import Config
 
     return Config(
@@ -345,6 +347,8 @@ def _client_config(read_seconds: int) -> "Config":
         retries={"mode": "standard", "total_max_attempts": 4},
         max_pool_connections=20,
         tcp_keepalive=True,
+        # Said, because URLs would still be signed with version 2, which newer regions do not know.
+        signature_version="s3v4" if service == "s3" else None,
         s3={"addressing_style": "path"},
     )
 

@@ -22,7 +22,7 @@ from tasklane.ports import BlobStore, CallbackQueue, CallbackSender, Change, Clo
 from tasklane.retry import Random
 from tasklane.save import save_patiently
 from tasklane.task import MAX_HISTORY, Callback, CallbackState, Task
-from tasklane.tell import GONE, TellEvents, Told, news
+from tasklane.tell import TellEvents, Told, news
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ TRY_MS: Final = int(TIMEOUT_SECONDS * 1000) + transitions.LEASE_MARGIN_MS
 JITTER: Final = 0.1
 """A pause is up to this part longer, so that the callbacks of an outage do not all come back together."""
 INLINE_RESULT: Final = 64 * 1024
-"""Bytes of JSON of the largest result that a callback carries; a larger one is fetched from the API."""
+"""Bytes of JSON of the largest result that a callback carries; a larger one is fetched from the blob store."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +50,25 @@ class CallbackReport:
     """Events of running tasks that were taken."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallbackTerms:
+    """What an installation decides about its callbacks.
+
+    ``give_up_on_4xx``: whether a 4xx ends a callback at once (408 and 429 never do, 410 always does), where its task
+    does not say. ``result_url_seconds``: for how long a large result can be fetched from the address in its callback.
+    """
+
+    give_up_on_4xx: bool = False
+    result_url_seconds: int = 3600
+
+
+DEFAULT_TERMS: Final = CallbackTerms()
+
+
 class DeliverCallbacks:
     """Claims tries, posts them side by side, and writes down how they went."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each part that it stands on
         self,
         *,
         store: TaskStore,
@@ -63,6 +78,7 @@ class DeliverCallbacks:
         secrets: SigningSecrets,
         clock: Clock,
         timing: Timing,
+        terms: CallbackTerms = DEFAULT_TERMS,
         random: Random = random.random,
     ) -> None:
         self._store = store
@@ -71,9 +87,10 @@ class DeliverCallbacks:
         self._secrets = secrets
         self._clock = clock
         self._timing = timing
+        self._terms = terms
         self._random = random
         self._poster = Poster(sender=sender, clock=clock)
-        self._tell = TellEvents(poster=self._poster, clock=clock)
+        self._tell = TellEvents(poster=self._poster, clock=clock, give_up_on_4xx=terms.give_up_on_4xx)
 
     def __call__(self, messages: Sequence[CallbackMessage], remaining: Callable[[], float]) -> CallbackReport:
         """Deliver the callbacks that ``messages`` announce; ``remaining`` tells the seconds this process still has.
@@ -169,7 +186,8 @@ class DeliverCallbacks:
         if posted.delivered:
             logger.info("A callback was delivered.", extra={"action": "callback_delivered", **ids})
             return task.evolve(callback=replace(callback, state=CallbackState.DELIVERED), due_at=None, sends=0)
-        given_up = callback.tries > len(PAUSES) or one.status_code == GONE
+        strict = self._terms.give_up_on_4xx if callback.give_up_on_4xx is None else callback.give_up_on_4xx
+        given_up = callback.tries > len(PAUSES) or posted.is_final(give_up_on_4xx=strict)
         if given_up:
             logger.error("A callback is undelivered.", extra={"action": "callback_undelivered", **ids})
             callback = replace(callback, state=CallbackState.UNDELIVERED)
@@ -185,18 +203,15 @@ class DeliverCallbacks:
         return task.evolve(due_at=transitions.next_callback_look(task, now, self._timing))
 
     def _end_of(self, task: Task) -> Event:
-        result, url = None, None
-        if task.result is not None and task.result.size <= INLINE_RESULT:
-            result = document.read(task.result, self._blobs)
-        elif task.result is not None:
-            url = f"/v1/tasks/{task.id}/result"
-        return Event(
-            name=task.status.value,
-            task=task,
-            at=task.finished_at or task.created_at,
-            result=result,
-            result_url=url,
-        )
+        event = Event(name=task.status.value, task=task, at=task.finished_at or task.created_at)
+        if task.result is None:
+            return event
+        if task.result.size <= INLINE_RESULT or task.result.blob_key is None:
+            return replace(event, result=document.read(task.result, self._blobs))
+        # Told before it is asked for, so that the address is never said to be valid for longer than it is.
+        until = self._clock.now() + self._terms.result_url_seconds * 1000
+        url = self._blobs.url(task.result.blob_key, self._terms.result_url_seconds)
+        return replace(event, result_url=url, result_url_until=until)
 
 
 def _callback(task: Task) -> Callback:

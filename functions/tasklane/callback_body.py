@@ -24,6 +24,8 @@ class Event:
     """What the handler returned; None where there is nothing, or where it is too large to be told."""
     result_url: str | None = None
     """Where to fetch a result that is too large; None where there is none."""
+    result_url_until: int | None = None
+    """Until when it can be fetched there."""
 
 
 Builder: TypeAlias = Callable[[Event], dict[str, Any]]
@@ -38,7 +40,8 @@ def standard_body(event: Event) -> dict[str, Any]:
     for member in ("payload", "callback", "timings", "contract", "held_by"):
         del data[member]
     if event.result_url is not None:
-        data["result_url"] = event.result_url
+        until = event.result_url_until
+        data |= {"result_url": event.result_url, "result_url_expires_at": None if until is None else rfc3339(until)}
     return {"type": f"task.{event.name}", "timestamp": rfc3339(event.at), "sequence": event.task.sequence, "data": data}
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 from tasklane.callback_body import Event, body_of
 from tasklane.errors import public_details
@@ -12,8 +13,12 @@ from tasklane.ports import CallbackSender, Clock, HttpResponse
 from tasklane.signature import signed_headers
 from tasklane.task import CallbackTry
 
-MAX_RETRY_AFTER = 86_400.0
+MAX_RETRY_AFTER: Final = 86_400.0
 """Seconds: the longest pause that a receiver may ask for."""
+GONE: Final = 410
+"""The receiver wants no more of this (Standard Webhooks)."""
+LATER: Final = frozenset({408, 429})
+"""What a receiver answers that only wants it later."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +41,11 @@ class Posted:
     def delivered(self) -> bool:
         """True where the receiver answered 2xx."""
         return self.response is not None and 200 <= self.response.status_code < 300
+
+    def is_final(self, *, give_up_on_4xx: bool) -> bool:
+        """True where another try would be in vain: the receiver is gone or, if that counts, says that we are wrong."""
+        status = 0 if self.response is None else self.response.status_code
+        return status == GONE or (give_up_on_4xx and 400 <= status < 500 and status not in LATER)
 
     def retry_after(self, now: int) -> float:
         """Seconds the receiver asks for (RFC 9110, section 10.2.3), at most a day; 0 where it asks for none."""
@@ -65,7 +75,7 @@ class Poster:
         error: str | None = None
         try:
             told = event()
-            content = body_of(told, getattr(told.task, "contract", None))
+            content = body_of(told, told.task.contract)
             body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
             headers = signed_headers(secrets, letter.webhook_id, started_at // 1000, body)
             response = self._sender.post(letter.url, body, headers, timeout_seconds)

@@ -212,6 +212,13 @@ class BlobStore(Protocol):
     def get(self, key: str) -> bytes | None:
         """The content, or None where nothing is kept under ``key``. Raises Unavailable."""
 
+    def url(self, key: str, seconds: int) -> str:
+        """An address at which anybody who knows it may read the content for so many seconds from now.
+
+        By the clock of whoever keeps the content; and no longer than the rights last of who asks for it. Nothing is
+        looked up: where nothing is kept under ``key``, there is nothing at the address. Raises Unavailable.
+        """
+
     def delete_all(self, prefix: str) -> None:
         """Forget every key that begins with ``prefix``. Raises Unavailable."""
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from tasklane.callback import CallbackTerms
 from tasklane.errors import ConfigurationError
 from tasklane.transitions import Timing
 
@@ -41,6 +42,10 @@ class Settings(BaseModel):
     """Where the signing secrets are: the name of an SSM SecureString, or the ARN of a secret in Secrets Manager."""
     tenant_webhook_secrets: str = ""
     """What the names, or the ARNs, of the tenants' own signing secrets begin with; empty: no tenant has its own."""
+    callback_give_up_on_4xx: bool = False
+    """Whether an answer of 4xx, other than 408 and 429, ends a callback at once, where its task does not say."""
+    result_url_seconds: int = Field(default=3600, ge=60, le=43_200)
+    """For how long a large result can be fetched from the address in its callback."""
     mail_sender: str = ""
     """The address that send_email sends from, verified in SES; empty: no mail is sent."""
     allow_loopback: bool = False
@@ -66,6 +71,11 @@ class Settings(BaseModel):
     def timing(self) -> Timing:
         """The installation's times, as the use cases want them."""
         return Timing(recovery_ms=self.recovery_seconds * 1000, retention_seconds=self.retention_days * 86_400)
+
+    @property
+    def callback_terms(self) -> CallbackTerms:
+        """What the installation decides about callbacks."""
+        return CallbackTerms(give_up_on_4xx=self.callback_give_up_on_4xx, result_url_seconds=self.result_url_seconds)
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:

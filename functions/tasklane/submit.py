@@ -32,6 +32,8 @@ class Submission:
     callback_url: str | None = None
     callback_events: Sequence[CallbackEvent] = ()
     """What the callback is to tell besides the end."""
+    callback_give_up_on_4xx: bool | None = None
+    """Whether an answer of 4xx ends the callback at once; None: as the installation says."""
     max_attempts: int | None = None
     timeout_seconds: int | None = None
     retry: Mapping[str, Any] | None = None
@@ -152,12 +154,13 @@ def _payload_text(payload: Mapping[str, Any]) -> str:
 
 def _callback(submission: Submission) -> Callback | None:
     if submission.callback_url:
-        return Callback(url=submission.callback_url, events=tuple(submission.callback_events))
-    if submission.callback_events:
-        raise InvalidRequest(
-            "There is nobody to tell the events.",
-            [{"pointer": "/callback_events", "detail": "Give a callback_url, too."}],
-        )
+        events, give_up = tuple(submission.callback_events), submission.callback_give_up_on_4xx
+        return Callback(url=submission.callback_url, events=events, give_up_on_4xx=give_up)
+    for name in ("callback_events", "callback_give_up_on_4xx"):
+        if getattr(submission, name):
+            raise InvalidRequest(
+                "There is nobody to tell.", [{"pointer": f"/{name}", "detail": "Give a callback_url, too."}]
+            )
     return None
 
 

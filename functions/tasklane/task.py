@@ -144,7 +144,8 @@ class Callback:
     """Whom to tell when the task is final, and how that went.
 
     ``tries`` counts the tries begun, ``history`` keeps the last ones that ended, ``next_at`` is when the next is due.
-    ``events`` are those to be told besides the end, ``told`` counts the progress that was announced.
+    ``events`` are those to be told besides the end, ``told`` counts the progress that was announced. ``give_up_on_4xx``
+    says whether an answer of 4xx ends it at once; None: as the installation says.
     """
 
     url: str
@@ -154,6 +155,7 @@ class Callback:
     history: tuple[CallbackTry, ...] = ()
     events: tuple[CallbackEvent, ...] = ()
     told: int = 0
+    give_up_on_4xx: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

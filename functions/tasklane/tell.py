@@ -26,7 +26,6 @@ PAUSES: Final = (5, 30)
 SHUN_SECONDS: Final = 60
 """For how long a receiver that did not answer an event is asked to take no other by this process."""
 MAX_SHUNNED: Final = 1000
-GONE: Final = 410
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +62,10 @@ def news(messages: Sequence[CallbackMessage], tasks: Mapping[str, Task]) -> list
 class TellEvents:
     """Makes tries. One per process: it remembers which receivers do not answer."""
 
-    def __init__(self, *, poster: Poster, clock: Clock) -> None:
+    def __init__(self, *, poster: Poster, clock: Clock, give_up_on_4xx: bool) -> None:
         self._poster = poster
         self._clock = clock
+        self._give_up_on_4xx = give_up_on_4xx
         self._shunned: dict[str, int] = {}
 
     def __call__(self, one: News, secrets: Sequence[str], timeout_seconds: float) -> Told:
@@ -84,9 +84,10 @@ class TellEvents:
         logger.warning("An event was not taken.", extra={"action": "event_failed", **ids, **failure})
         if posted.response is None:
             self._shun(receiver)
-        return (
-            Told() if entry.status_code == GONE else self._next_try(one.message, posted.retry_after(entry.started_at))
-        )
+        strict = self._give_up_on_4xx if one.callback.give_up_on_4xx is None else one.callback.give_up_on_4xx
+        if posted.is_final(give_up_on_4xx=strict):
+            return Told()
+        return self._next_try(one.message, posted.retry_after(entry.started_at))
 
     def _shun(self, receiver: str) -> None:
         if len(self._shunned) >= MAX_SHUNNED:

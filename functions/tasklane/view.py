@@ -80,6 +80,7 @@ def callback_view(callback: Callback) -> dict[str, Any]:
     return {
         "url": callback.url,
         "events": [event.value for event in callback.events],
+        "give_up_on_4xx": callback.give_up_on_4xx,
         "state": callback.state.value,
         "tries": callback.tries,
         "next_at": _time(callback.next_at),

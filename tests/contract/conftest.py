@@ -23,6 +23,7 @@ from tasklane.adapters.memory import (
 )
 from tasklane.adapters.s3 import S3BlobStore
 from tasklane.adapters.sqs import CALLBACKS, SqsCallbackQueue, SqsMessageSource, SqsQueueDepths, SqsTaskQueue
+from tasklane.bootstrap import client_config
 from tasklane.clock import SystemClock
 from tasklane.ports import (
     BlobStore,
@@ -133,7 +134,7 @@ class AwsAdapter:
         )
 
     def blob_store(self) -> BlobStore:
-        return S3BlobStore(self.aws.s3, self.aws.a_bucket())
+        return S3BlobStore(self.aws.client("s3", client_config("s3")), self.aws.a_bucket())
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ class ServicesAt(Services):
             client.close()
 
     def _client(self, service: Any, read_seconds: int = bootstrap.READ_SECONDS) -> Any:
-        config = bootstrap._client_config(read_seconds)
+        config = bootstrap.client_config(service, read_seconds)
         with _making:
             self._clients.append(_session().client(service, endpoint_url=self._endpoint, config=config))
         return self._clients[-1]

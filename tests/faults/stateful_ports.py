@@ -218,6 +218,9 @@ class FaultyBlobs:
     def get(self, key: str) -> bytes | None:
         return self._faults.whole("blob", self._numbers(key), lambda: self._blobs.get(key))
 
+    def url(self, key: str, seconds: int) -> str:
+        return self._blobs.url(key, seconds)
+
     def delete_all(self, prefix: str) -> None:
         self._blobs.delete_all(prefix)
 

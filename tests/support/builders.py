@@ -124,6 +124,7 @@ def a_task_with_every_field(**changes: Any) -> Task:
             ),
             events=(CallbackEvent.RUNNING, CallbackEvent.PROGRESS),
             told=5,
+            give_up_on_4xx=False,
         ),
         due_at=NOW + 7,
         sends=3,

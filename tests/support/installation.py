@@ -136,6 +136,10 @@ class UnreliableBlobs(MemoryBlobStore):
         self._maybe_refuse()
         return super().get(key)
 
+    def url(self, key: str, seconds: int) -> str:
+        self._maybe_refuse()
+        return super().url(key, seconds)
+
     def delete_all(self, prefix: str) -> None:
         self._maybe_refuse()
         super().delete_all(prefix)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import urllib.request
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from standardwebhooks import Webhook
 
 from tasklane.adapters.memory import StaticSigningSecrets
-from tasklane.callback import INLINE_RESULT, PAUSES
+from tasklane.callback import INLINE_RESULT, PAUSES, CallbackTerms
 from tasklane.errors import AddressRefused, ConfigurationError, NonRetryable, Unavailable
 from tasklane.message import CallbackMessage
 from tasklane.ports import HttpResponse
@@ -142,7 +143,10 @@ def test_a_large_result_is_told_by_its_address(receiving: Callable[..., Installa
     told = {json.loads(body)["data"]["id"]: json.loads(body)["data"] for _, body, _ in home.http.posted}
     assert len(told[small.id]["result"]["text"]) == INLINE_RESULT - 100
     assert "result_url" not in told[small.id]
-    assert (told[large.id]["result"], told[large.id]["result_url"]) == (None, f"/v1/tasks/{large.id}/result")
+    assert told[large.id]["result"] is None
+    assert told[large.id]["result_url_expires_at"] == "2025-06-15T16:06:40.000Z", "in an hour"
+    with urllib.request.urlopen(told[large.id]["result_url"]) as answer:
+        assert json.load(answer) == {"text": "x" * INLINE_RESULT}
 
 
 def test_a_batch_is_delivered_side_by_side(registry: Registry) -> None:
@@ -224,6 +228,50 @@ def test_a_receiver_that_is_gone_for_good_ends_it(receiving: Callable[..., Insta
 
     assert callback(home, task).state is CallbackState.UNDELIVERED
     assert (home.task(task).due_at, home.queues.depth(CALLBACKS)) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "own", "installation", "ends"),
+    [
+        (404, None, False, False),
+        (404, None, True, True),
+        (404, True, False, True),
+        (404, False, True, False),
+        (400, True, False, True),
+        (499, True, False, True),
+        (408, True, True, False),
+        (429, True, True, False),
+        (410, False, False, True),
+        (500, True, True, False),
+        (399, True, True, False),
+    ],
+)
+def test_a_4xx_ends_it_where_task_or_installation_say_so(
+    registry: Registry, code: int, own: Any, installation: Any, ends: Any
+) -> None:
+    home = an_installation(registry=registry, answer=lambda url: status(code))
+    home.services.deliver_callbacks._terms = CallbackTerms(give_up_on_4xx=installation)
+    task = home.submit("echo", callback_url=URL, callback_give_up_on_4xx=own)
+    home.work()
+    home.close()
+
+    home.deliver()
+
+    assert callback(home, task).state is (CallbackState.UNDELIVERED if ends else CallbackState.PENDING)
+    assert [one.status_code for one in callback(home, task).history] == [code]
+    assert (home.task(task).due_at is None) is ends
+    if ends:
+        assert [one.id for one in home.services.list_callbacks.undelivered(10, None).tasks] == [task.id]
+
+
+def test_an_answer_that_was_none_says_nothing_about_us(receiving: Callable[..., Installation]) -> None:
+    home = receiving(Unavailable("no answer"))
+    home.services.deliver_callbacks._terms = CallbackTerms(give_up_on_4xx=True)
+    task = ended(home)
+
+    home.deliver()
+
+    assert callback(home, task).state is CallbackState.PENDING
 
 
 @pytest.mark.parametrize(

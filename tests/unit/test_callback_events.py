@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 from tasklane.context import TaskContext
 from tasklane.errors import Continue, InvalidRequest, NonRetryable, RetryLater, Unavailable
 from tasklane.message import CallbackMessage
-from tasklane.ports import HttpResponse
+from tasklane.ports import Change, HttpResponse
 from tasklane.registry import Registry
 from tasklane.task import CallbackEvent, CallbackState, Status, Task
 from tests.support.builders import NOW
@@ -279,8 +280,14 @@ def test_a_receiver_may_ask_for_a_longer_pause(home: Installation, running: Task
     assert len(home.http.posted) == 1 + more
 
 
-def test_a_receiver_that_wants_none_gets_the_end_all_the_same(home: Installation, running: Task) -> None:
-    home.http._answer = lambda url: HttpResponse(status_code=410, headers={}, body=b"")
+@pytest.mark.parametrize(("code", "strict"), [(410, None), (404, True)])
+def test_a_receiver_that_wants_none_gets_the_end_all_the_same(
+    home: Installation, running: Task, code: int, strict: Any
+) -> None:
+    home.http._answer = lambda url: HttpResponse(status_code=code, headers={}, body=b"")
+    now = home.task(running)
+    assert now.callback is not None
+    home.store.save([Change(before=now, after=now.evolve(callback=replace(now.callback, give_up_on_4xx=strict)))])
 
     home.deliver()
 

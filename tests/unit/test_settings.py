@@ -2,6 +2,7 @@
 
 import pytest
 
+from tasklane.callback import DEFAULT_TERMS, CallbackTerms
 from tasklane.errors import ConfigurationError
 from tasklane.settings import read_settings
 
@@ -15,6 +16,9 @@ GOOD = {
     "TASKLANE_DEAD_LETTER_URLS": "https://d/1,https://d/2,https://d/3,https://d/4,https://d/5",
     "TASKLANE_CALLBACK_DEAD_LETTER_URL": "https://d/callbacks",
     "TASKLANE_WEBHOOK_SECRETS": "/tasklane/secrets",
+    "TASKLANE_TENANT_WEBHOOK_SECRETS": "/tasklane/tenants",
+    "TASKLANE_CALLBACK_GIVE_UP_ON_4XX": "true",
+    "TASKLANE_RESULT_URL_SECONDS": "90",
     "TASKLANE_ALLOW_LOOPBACK": "true",
     "TASKLANE_RECOVERY_SECONDS": "90",
     "TASKLANE_RETENTION_DAYS": "2",
@@ -37,7 +41,8 @@ def test_every_variable_is_read() -> None:
     assert settings.lane_urls == {lane: f"https://q/{lane}" for lane in range(1, 6)}
     assert settings.dead_letter_urls == {lane: f"https://d/{lane}" for lane in range(1, 6)}
     assert settings.callback_dead_letter_url == "https://d/callbacks"
-    assert settings.webhook_secrets == "/tasklane/secrets"
+    assert (settings.webhook_secrets, settings.tenant_webhook_secrets) == ("/tasklane/secrets", "/tasklane/tenants")
+    assert settings.callback_terms == CallbackTerms(give_up_on_4xx=True, result_url_seconds=90)
     assert (settings.allow_loopback, settings.tracing) == (True, True)
     assert (settings.timing.recovery_ms, settings.timing.retention_seconds) == (90_000, 172_800)
 
@@ -47,6 +52,7 @@ def test_the_rest_has_defaults_that_are_safe() -> None:
 
     assert (settings.allow_loopback, settings.tracing, settings.stage) == (False, False, "local")
     assert (settings.timing.recovery_ms, settings.timing.retention_seconds) == (180_000, 30 * 86_400)
+    assert settings.callback_terms == DEFAULT_TERMS
     assert read_settings({**GOOD, "TASKLANE_ALLOW_LOOPBACK": ""}).allow_loopback is False
 
 

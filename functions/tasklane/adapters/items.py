@@ -10,7 +10,7 @@ field of the same name in ``tasklane.task`` says what an attribute means; the ot
 ``line_rank``                      its place in the line; ``line`` itself ends in the line's index partition
 ``progress_message``               the sentence of ``progress``, which itself holds the fraction
 ``callback_url``, ``callback_state``, ``callback_tries``, ``callback_next_at``, ``callback_history``,
-``callback_events`` (with commas between), ``callback_told``
+``callback_events`` (with commas between), ``callback_told``, ``callback_give_up_on_4xx``
 """
 
 import json
@@ -195,6 +195,8 @@ def _callback_item(callback: Callback | None) -> Item:
         item["callback_events"] = {"S": ",".join(callback.events)}
     if callback.told:
         item["callback_told"] = {"N": str(callback.told)}
+    if callback.give_up_on_4xx is not None:
+        item["callback_give_up_on_4xx"] = {"BOOL": callback.give_up_on_4xx}
     if callback.history:
         item["callback_history"] = {"L": [_plain(asdict(one)) for one in callback.history]}
     return item
@@ -210,6 +212,7 @@ def _read_callback(item: Mapping[str, Value]) -> Callback | None:
         next_at=int(item["callback_next_at"]["N"]) if "callback_next_at" in item else None,
         events=tuple(CallbackEvent(one) for one in _words(item.get("callback_events"))),
         told=int(item["callback_told"]["N"]) if "callback_told" in item else 0,
+        give_up_on_4xx=item.get("callback_give_up_on_4xx", {}).get("BOOL"),
         history=tuple(CallbackTry(**_value(one)) for one in item.get("callback_history", {}).get("L", ())),
     )
 

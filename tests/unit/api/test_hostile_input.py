@@ -120,6 +120,8 @@ FIELDS: list[tuple[str, Any, str]] = [
     ("an event twice", {"type": "echo", **HOOK, "callback_events": ["running", "running"]}, "/callback_events"),
     ("too many events", {"type": "echo", **HOOK, "callback_events": ["running"] * 3}, "/callback_events"),
     ("events that are a word", {"type": "echo", **HOOK, "callback_events": "running"}, "/callback_events"),
+    ("strictness as a word", {"type": "echo", **HOOK, "callback_give_up_on_4xx": "yes"}, "/callback_give_up_on_4xx"),
+    ("strictness with nobody", {"type": "echo", "callback_give_up_on_4xx": True}, "/callback_give_up_on_4xx"),
     ("events for nobody", {"type": "echo", "callback_events": ["running"]}, "/callback_events"),
     ("no attempts", {"type": "echo", "max_attempts": 0}, "/max_attempts"),
     ("too many attempts", {"type": "echo", "max_attempts": 101}, "/max_attempts"),
@@ -305,7 +307,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 NAMES = ("type", "payload", "priority", "tenant", "delay_seconds", "run_at", "expires_at", "callback_url", "labels")
-CALLBACKS = ("callback_events",)
+CALLBACKS = ("callback_events", "callback_give_up_on_4xx")
 BODIES = st.fixed_dictionaries(
     {"type": st.just("echo") | JSON}, optional={name: JSON for name in (*NAMES, *CALLBACKS) if name != "type"}
 ).map(json.dumps)

@@ -75,6 +75,17 @@ def test_an_integer_may_be_written_with_a_fraction_of_zero(api: Installation) ->
     assert '"payload":{"a":1.0}' in response.text, "a payload stays as it was written"
 
 
+@pytest.mark.parametrize("strict", [True, False, None])
+def test_a_caller_says_whether_a_4xx_ends_its_callback(api: Installation, strict: Any) -> None:
+    response = api.submit(
+        {"type": "echo", "callback_url": "https://hooks.example.com/", "callback_give_up_on_4xx": strict}
+    )
+
+    view = TaskView.model_validate_json(response.content)
+    assert view.callback is not None
+    assert view.callback.give_up_on_4xx is strict
+
+
 def test_null_is_as_good_as_nothing(api: Installation) -> None:
     nothing = dict.fromkeys(("priority", "delay_seconds", "run_at", "expires_at", "callback_url", "callback_events"))
 
