@@ -148,6 +148,12 @@ class PausedView(BaseModel):
     paused_since: datetime
 
 
+class PausesView(BaseModel):
+    """What is paused."""
+
+    pauses: list[PausedView]
+
+
 class ResumedView(BaseModel):
     """What goes on again."""
 

@@ -1,4 +1,4 @@
-"""Commands about the tasks there are: show, clear, types."""
+"""Commands about the tasks there are: show, clear."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from infra.cli.client import DEFAULT_URL
 from infra.cli.errors import WRONG_USE, CommandError
 from infra.cli.options import Json, Url, connect
-from infra.cli.output import moment, print_columns, print_json, print_tasks, say
+from infra.cli.output import moment, print_json, print_tasks, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,28 +70,6 @@ def clear(
         print_json(done)
     else:
         say(_told(done))
-
-
-def types(context: typer.Context, *, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
-    """Show the task types."""
-    with connect(context, url) as api:
-        found = api.task_types()
-    if as_json:
-        print_json({"task_types": found})
-        return
-    print_columns(
-        ("TYPE", "PRIORITY", "TIMEOUT", "ATTEMPTS", "DESCRIPTION"),
-        (
-            (
-                one["name"],
-                one["priority"],
-                f"{one['timeout_seconds']} s",
-                one["retry"]["max_attempts"],
-                one["description"].partition("\n")[0],
-            )
-            for one in found
-        ),
-    )
 
 
 def _ask(tasks: Sequence[Task]) -> None:

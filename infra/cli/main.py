@@ -4,56 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from infra.cli import housekeeping, tasks
+from infra.cli import housekeeping, lanes, tasks, types
 from infra.cli.demo.command import demo
 from infra.cli.errors import FAILED, INTERRUPTED, CommandError, one_line
 from infra.cli.options import Given
+from infra.cli.register import ReaderGone, group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-app = typer.Typer(
-    name="tasklane",
-    help="Submit tasks, see what became of them, keep house.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-class ReaderGone(Exception):
-    """Whoever reads what the command prints has seen enough: `tasklane show | head`."""
-
-
-def _until_the_reader_goes(command: Callable[..., None]) -> Callable[..., None]:
-    @wraps(command)
-    def run(*arguments: Any, **options: Any) -> None:
-        try:
-            command(*arguments, **options)
-            sys.stdout.flush()
-        except BrokenPipeError as exc:  # typer would make it exit code 1
-            raise ReaderGone from exc
-
-    return run
-
-
-for _command in (
+app = group(
+    "Submit tasks, see what became of them, keep house.",
     tasks.submit,
     tasks.get,
     tasks.cancel,
     tasks.retry,
     housekeeping.show,
     housekeeping.clear,
-    housekeeping.types,
     demo,
-):
-    app.command()(_until_the_reader_goes(_command))
+    name="tasklane",
+)
+app.add_typer(types.app, name="types")
+app.add_typer(lanes.app, name="lanes")
 
 
 def main(arguments: Sequence[str] | None = None, given: Given | None = None) -> int:

@@ -13,8 +13,9 @@ from api.body import JsonRoute
 from api.errors import NoSuchTaskType
 from api.openapi import problems as may_answer
 from api.request import Lane, services_of
-from api.views import PausedView, ResumedView
+from api.views import PausedView, PausesView, ResumedView
 from tasklane.line import lane_target, type_target
+from tasklane.ports import Pause
 from tasklane.timestamps import rfc3339
 
 logger = logging.getLogger("tasklane.api")
@@ -32,6 +33,19 @@ _RESUME: Final[dict[str, Any]] = {
     "response_model": ResumedView,
     "response_description": "Resumed: its tasks are on their way to the workers, the first ones already.",
 }
+
+
+@router.get(
+    "/pauses",
+    tags=["lanes"],
+    response_model=PausesView,
+    summary="List what is paused",
+    responses=may_answer(problems.UNAVAILABLE),
+)
+def list_pauses(request: Request) -> Response:
+    """The lanes and task types that are paused, by target."""
+    pauses = services_of(request).pause.pauses()
+    return JSONResponse({"pauses": [_paused(pauses[target]) for target in sorted(pauses)]})
 
 
 @router.post(
@@ -94,7 +108,11 @@ def _checked_type(request: Request, name: str) -> str:
 def _pause(request: Request, target: str) -> Response:
     pause = services_of(request).pause.pause(target)
     logger.warning("Tasks are paused.", extra={"action": "pause", "target": target})
-    return JSONResponse({"target": target, "paused_since": rfc3339(pause.since)})
+    return JSONResponse(_paused(pause))
+
+
+def _paused(pause: Pause) -> dict[str, str]:
+    return {"target": pause.target, "paused_since": rfc3339(pause.since)}
 
 
 def _resume(request: Request, target: str) -> Response:

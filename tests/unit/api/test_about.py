@@ -123,6 +123,7 @@ def test_the_openapi_document_describes_every_route(api: Installation) -> None:
         "/v1/tasks/{task_id}/cancel",
         "/v1/tasks/{task_id}/callback/redeliver",
         "/v1/callbacks",
+        "/v1/pauses",
         "/v1/lanes/{lane}/pause",
         "/v1/lanes/{lane}/resume",
         "/v1/task-types/{name}/pause",

@@ -18,6 +18,17 @@ def test_a_pause_begins_and_ends(api: Installation, path: str, target: str) -> N
     assert (resumed.status_code, resumed.json()) == (200, {"target": target, "released": 0, "more": False})
 
 
+def test_what_is_paused_is_listed(api: Installation) -> None:
+    assert api.client.get("/v1/pauses").json() == {"pauses": []}
+    for path in ("/v1/task-types/echo", "/v1/lanes/3", "/v1/lanes/5"):
+        api.client.post(f"{path}/pause")
+    api.client.post("/v1/lanes/5/resume")
+
+    since = "2025-06-15T15:06:40.000Z"
+    expected = [{"target": "lane:3", "paused_since": since}, {"target": "type:echo", "paused_since": since}]
+    assert api.client.get("/v1/pauses").json() == {"pauses": expected}
+
+
 def test_a_held_task_says_what_holds_it(api: Installation) -> None:
     api.client.post("/v1/lanes/3/pause")
     task_id = api.client.post("/v1/tasks", json={"type": "echo", "payload": {}}).json()["id"]

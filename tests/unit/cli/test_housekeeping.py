@@ -119,11 +119,3 @@ def test_where_nobody_can_be_asked_nothing_is_removed(shell: Shell, monkeypatch:
 
     assert shell.refused("clear", "5", code=2).startswith("1 task would be removed (created from ")
     assert len(shown(shell.ok("show").out)) == 1
-
-
-def test_the_task_types_are_shown(shell: Shell) -> None:
-    lines = [line.split() for line in shell.ok("types").out.splitlines()]
-
-    assert lines[0] == ["TYPE", "PRIORITY", "TIMEOUT", "ATTEMPTS", "DESCRIPTION"]
-    assert lines[1] == ["count", "2", "30", "s", "5", "Count."]
-    assert [one["name"] for one in shell.ok("types", "--json").json["task_types"]] == ["count", "echo", "resize"]

@@ -27,7 +27,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_help_names_every_command(shell: Shell) -> None:
     for words in (("--help",), ("-h",), ()):
         out = shell.ok(*words).out
-        assert all(f"  {name}  " in out for name in ("submit", "get", "cancel", "retry", "show", "clear", "types"))
+        assert all(
+            f"  {name}  " in out for name in ("submit", "get", "cancel", "retry", "show", "clear", "types", "lanes")
+        )
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,8 @@ def test_help_names_every_command(shell: Shell) -> None:
         (["show", "0"], "See `tasklane show --help`."),
         (["show", "--colour"], "No such option: --colour"),
         (["clear"], "Missing argument 'N'."),
+        (["lanes"], "Missing command. See `tasklane lanes --help`."),
+        (["lanes", "pause", "6"], "See `tasklane lanes pause --help`."),
     ],
 )
 def test_wrong_use_is_one_line_and_2(shell: Shell, words: list[str], said: str) -> None:
@@ -159,13 +163,13 @@ from infra.cli.options import Given
 
 types = [{"name": f"type {n}", "priority": 3, "timeout_seconds": 60, "retry": {"max_attempts": 3}, "description": "x"}
          for n in range(100_000)]
-answer = httpx.MockTransport(lambda _: httpx.Response(200, json={"task_types": types}))
-sys.exit(main(["types"], Given(transport=answer)))
+answer = httpx.MockTransport(lambda _: httpx.Response(200, json={"task_types": types, "pauses": []}))
+sys.exit(main(["types", "list"], Given(transport=answer)))
 """
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
-    """`tasklane types | head -1`."""
+    """`tasklane types list | head -1`."""
     (tmp_path / "types.py").write_text(MANY_TASKS)
     command = f"{sys.executable} {tmp_path / 'types.py'} | head -1; exit ${{PIPESTATUS[0]}}"
 
@@ -175,9 +179,12 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
 
 
 def test_every_command_has_json() -> None:
-    for command in main.app.registered_commands:
-        assert command.callback is not None
-        assert "as_json" in command.callback.__annotations__, command.callback.__name__
+    groups = [main.app, *(one.typer_instance for one in main.app.registered_groups)]
+    commands = [command.callback for group in groups if group for command in group.registered_commands]
+    assert len(commands) > 10
+    for command in commands:
+        assert command is not None
+        assert "as_json" in command.__annotations__, command.__name__
 
 
 # -- a deployed API ----------------------------------------------------------------------------------------------------
