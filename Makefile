@@ -19,7 +19,7 @@ SAM := .venv-sam/bin/sam
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 SOURCES := functions infra tests
 PYTEST := $(BIN)/python -m pytest
-NEEDS_MORE := packaging or apt or fuzz
+NEEDS_MORE := packaging or apt or fuzz or long
 # Most tests wait for an engine or a process; a file stays with one worker, for the sake of its fixtures.
 SIDE_BY_SIDE := --numprocesses 4 --dist loadfile
 # sam is to report nothing, and to keep its own notes here instead of in the home directory.

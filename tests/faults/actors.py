@@ -1,22 +1,28 @@
 """What runs in the processes that the tests kill: the product's own parts, with the tests' handlers and clock."""
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 
+import tasklane.watch
 import worker.poller
 from api.app import create_app
-from tasklane.adapters.memory import StaticSigningSecrets
+from tasklane.adapters.memory import MemoryMailer, StaticSigningSecrets
 from tasklane.bootstrap import Services
+from tasklane.ports import Delivery, MessageSource
+from tests.faults import crash
 from tests.faults.clock import SharedClock
+from tests.faults.crash_steps import steps
 from tests.faults.task_types import World, task_types
 from tests.support.builders import SECRET
 from worker.poller import Poller, make_poller
@@ -24,6 +30,12 @@ from worker.poller import Poller, make_poller
 ORPHAN_LOOK_SECONDS: Final = 0.5
 WORN_OUT: Final = 75
 """How a worker ends that takes no more work."""
+POLL_SECONDS: Final = 0.05
+
+# Here, so that it is done once, in the server that all these processes are forked from. What cannot be followed is
+# for the test of the crash points to say.
+with contextlib.suppress(ValueError):
+    steps()
 
 
 def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
@@ -42,14 +54,40 @@ def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
         registry=task_types(world),
         clock=SharedClock(path=folder / "clock", skew_ms=skew),
         secrets=StaticSigningSecrets(SECRET),
+        mailer=MemoryMailer(),
     )
+    if actor == "work":
+        vars(services)["source"] = ShortPolls(services.source)
+    if point := environment.get(crash.VARIABLE):
+        services = crash.mortal(services, folder, point)
     ACTORS[actor](services, world)
+
+
+class ShortPolls:
+    """Receives without letting the engine wait: a long poll outlives its process, and takes a message with it."""
+
+    def __init__(self, source: MessageSource) -> None:
+        self._source = source
+
+    def receive(self, lane: int, limit: int, wait_seconds: int) -> list[Delivery]:
+        if not (found := self._source.receive(lane, limit, 0)):
+            time.sleep(POLL_SECONDS)
+        return found
+
+    def acknowledge(self, lane: int, handles: Sequence[str]) -> None:
+        self._source.acknowledge(lane, handles)
+
+    def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
+        self._source.release(lane, handles, delay_seconds)
 
 
 def work(services: Services, world: World) -> None:
     """Poll lanes and callback queue until killed, or worn out."""
     # Half a minute on purpose in the product, where it keeps an outage from burning receive counts.
     vars(worker.poller)["RELEASE_SECONDS"] = 0
+    # What a handler says is written every two seconds at most; here a test waits for it.
+    vars(tasklane.watch)["NEWS_SECONDS"] = 0.1
+    vars(tasklane.watch)["WATCH_SECONDS"] = 0.1
     poller: Poller = make_poller(services, callbacks=True, runners=4, wait_seconds=1)
     _ = services.store, services.execute, services.deliver_callbacks, services.source
     world.open_gate(f"ready-{os.getpid()}")
@@ -78,7 +116,20 @@ def sweep(services: Services, world: World) -> None:
     print("swept", services.sweep(lambda: 60.0), flush=True)
 
 
-ACTORS: Final[Mapping[str, Callable[[Services, World], None]]] = {"work": work, "serve": serve, "sweep": sweep}
+def clean(services: Services, world: World) -> None:
+    """Remove what is kept for the task that the file ``gone`` names, when everybody is ready."""
+    task_id, created_at = (world.folder / "gone").read_text().split()
+    world.open_gate(f"ready-{os.getpid()}")
+    world.wait_at_gate("clean")
+    print("left", services.remove_documents([(task_id, int(created_at))]), flush=True)
+
+
+ACTORS: Final[Mapping[str, Callable[[Services, World], None]]] = {
+    "work": work,
+    "serve": serve,
+    "sweep": sweep,
+    "clean": clean,
+}
 
 
 class _Lines(logging.Formatter):

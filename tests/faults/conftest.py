@@ -1,13 +1,15 @@
 """What the tests share: an engine, a proxy before it, installations, and the page of what was found."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from infra.local.target import Target
 from tests.faults.clock import new_clock
+from tests.faults.crash_page import crash_points
+from tests.faults.history import added
 from tests.faults.installation import Installation, installed
 from tests.faults.proxy import FaultProxy
 from tests.faults.rows import PAGE, Figures, page
@@ -15,28 +17,42 @@ from tests.support.engine import Aws, running_engine
 
 SEED = 20261122
 FOUND = pytest.StashKey[dict[str, Figures]]()
+PARTIAL = pytest.StashKey[set[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "row(name): its figures are a row of docs/reliability.md (tests/faults/rows.py)")
     config.stash.setdefault(FOUND, {})
+    config.stash.setdefault(PARTIAL, set())
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """A row is not written from a part of its tests."""
+    for item in items:
+        if marker := item.get_closest_marker("row"):
+            item.config.stash[PARTIAL].add(marker.args[0])
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """With RELIABILITY=write, write the page."""
-    found = session.config.stash[FOUND]
+    partial = session.config.stash[PARTIAL]
+    found = {name: row for name, row in session.config.stash[FOUND].items() if name not in partial}
     if os.environ.get("RELIABILITY") == "write" and not session.testsfailed:
-        PAGE.write_text(page(found, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        PAGE.write_text(page(found, PAGE.read_text(encoding="utf-8"), crash_points()), encoding="utf-8")
 
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Iterator[Callable[[Figures], None]]:
-    """Takes down the test's figures, which must say that nothing was lost or doubled."""
+    """Takes down the test's figures, which must say that nothing was lost or doubled.
+
+    Where a row is several tests, it has the figures of all of them.
+    """
     (name,) = request.node.get_closest_marker("row").args
 
     def take_down(figures: Figures) -> None:
         assert (figures.lost, figures.doubled) == (0, 0), figures
-        request.config.stash[FOUND][name] = figures
+        found = request.config.stash[FOUND]
+        found[name] = added([found[name], figures]) if name in found else figures
 
     yield take_down
     assert request.session.testsfailed or name in request.config.stash[FOUND]

@@ -50,7 +50,7 @@ def figures(installation: Installation, tasks: Sequence[Task], *, since: int | N
         tried=len(tasks),
         lost=sum(task.id not in now or not has_ended(now[task.id]) for task in tasks),
         doubled=len(doubled) + len(backward_steps(journal)),
-        recovered_ms=None if since is None else max(ends) - since,
+        recovered_ms=None if since is None else max([since, *ends]) - since,
     )
 
 

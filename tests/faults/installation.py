@@ -15,7 +15,7 @@ from infra.local.target import ACCOUNT_KEY, REGION
 from tasklane import bootstrap
 from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.adapters.items import shard_of
-from tasklane.adapters.memory import StaticSigningSecrets
+from tasklane.adapters.memory import MemoryMailer, StaticSigningSecrets
 from tasklane.bootstrap import Services
 from tasklane.errors import Unavailable
 from tasklane.ids import derived_task_id
@@ -109,7 +109,8 @@ class Installation:
 
     def services(self, **ports: Any) -> Services:
         """The use cases, run in the test's own process."""
-        given = {"clock": self.clock, "secrets": StaticSigningSecrets(SECRET), "registry": task_types(self.world)}
+        given: dict[str, Any] = {"clock": self.clock, "registry": task_types(self.world)}
+        given |= {"secrets": StaticSigningSecrets(SECRET), "mailer": MemoryMailer()}
         self._made.append(ServicesAt(self.settings, self.proxy.endpoint, **(given | ports)))
         return self._made[-1]
 
@@ -164,13 +165,15 @@ class Installation:
 
 def installed(aws: Aws, proxy: FaultProxy, clock: SharedClock, folder: Path, **variables: str) -> Installation:
     """Make what an installation needs; ``variables`` are settings other than the tests' usual ones."""
-    lanes = ",".join(aws.a_queue() for _ in range(5))
+    lanes, dead = ",".join(aws.a_queue() for _ in range(5)), aws.a_queue()
     usual = {
         "TASKLANE_TASKS_TABLE": aws.a_table(),
         "TASKLANE_CONTROL_TABLE": aws.a_control_table(),
         "TASKLANE_BUCKET": aws.a_bucket(),
         "TASKLANE_LANE_URLS": lanes,
         "TASKLANE_CALLBACK_QUEUE_URL": aws.a_queue(),
+        "TASKLANE_DEAD_LETTER_URLS": ",".join([dead] * 5),
+        "TASKLANE_CALLBACK_DEAD_LETTER_URL": dead,
         "TASKLANE_RECOVERY_SECONDS": str(RECOVERY_SECONDS),
         "TASKLANE_ALLOW_LOOPBACK": "true",
     }

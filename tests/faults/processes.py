@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from tests.faults import crash
 from tests.faults.actors import play
 from tests.faults.installation import Installation
 from tests.support.waiting import wait_for
@@ -56,10 +57,13 @@ class Process:
         os.kill(self.pid, signal.SIGCONT)
 
 
-def start(installation: Installation, actor: str = "work", *, skew_ms: int = 0) -> Process:
-    """A new process, waiting at the gate of its name. Its clock goes ``skew_ms`` ahead of everybody else's."""
+def start(installation: Installation, actor: str = "work", *, skew_ms: int = 0, crash_point: str = "") -> Process:
+    """A new process, waiting at the gate of its name. Its clock goes ``skew_ms`` ahead of everybody else's.
+
+    At its crash point, if it has one, it kills itself.
+    """
     folder = installation.folder
-    environment = {**installation.environment, "FAULTS_SKEW_MS": str(skew_ms)}
+    environment = {**installation.environment, "FAULTS_SKEW_MS": str(skew_ms), crash.VARIABLE: crash_point}
     process = _context.Process(target=play, args=(actor, folder, environment), daemon=True)
     process.start()
     started = Process(process=process, folder=folder)
@@ -76,12 +80,12 @@ def workers(installation: Installation, count: int = 1) -> Iterator[list[Process
 
 
 @contextmanager
-def processes(installation: Installation, *actors: str) -> Iterator[list[Process]]:
+def processes(installation: Installation, *actors: str, crash_point: str = "") -> Iterator[list[Process]]:
     """A process for each of ``actors``; whatever is left of them is killed at the end."""
     started: list[Process] = []
     try:
         for actor in actors:
-            started.append(start(installation, actor))  # noqa: PERF401 - what was started must be ended
+            started.append(start(installation, actor, crash_point=crash_point))  # noqa: PERF401 - what was started must be ended
         yield started
     finally:
         for process in started:

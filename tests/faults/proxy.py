@@ -50,6 +50,7 @@ class FaultProxy:
         self._engine = urlsplit(engine.endpoint)
         self._seed = seed
         self._dynamodb = boto3.client("dynamodb", **engine.client_options)
+        self._in_flight = 0
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._ended = threading.Event()
@@ -87,8 +88,21 @@ class FaultProxy:
             self._engine.hostname or "", self._engine.port or 80, timeout=UPSTREAM_SECONDS
         )
 
+    def wait_until_quiet(self) -> None:
+        """Wait for the requests that are under way: a dead process's receive still takes messages with it."""
+        wait_for(lambda: self._in_flight == 0)
+
     def pass_on(self, request: Request, upstream: http.client.HTTPConnection) -> Answer | None:
         """The answer to a request; None where the connection is to be closed without one."""
+        with self._lock:
+            self._in_flight += 1
+        try:
+            return self._answer(request, upstream)
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+
+    def _answer(self, request: Request, upstream: http.client.HTTPConnection) -> Answer | None:
         number, fault = self._decide(request.operation)
         dice = random_for(self._seed, request.operation, number)
 

@@ -54,6 +54,12 @@ class _Post(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def do_GET(self) -> None:
+        self.send_response_only(200)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"file")
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's own name
         """Say nothing."""
 

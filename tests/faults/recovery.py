@@ -39,7 +39,9 @@ def drain(services: Services, lanes: Sequence[int] = (5, 4, 3, 2, 1, 0)) -> int:
             else:
                 unhandled, _ = run_batch(bodies, CallbackMessage, services.deliver_callbacks, lambda: 900.0)
             handled += len(deliveries)
-            services.source.acknowledge(lane, [one.handle for i, one in enumerate(deliveries) if i not in unhandled])
+            done = [one.handle for i, one in enumerate(deliveries) if i not in unhandled]
+            if done:
+                services.source.acknowledge(lane, done)
     return handled
 
 

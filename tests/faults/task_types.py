@@ -13,17 +13,26 @@ from tasklane.retry import RetryPolicy
 
 GATE_SECONDS = 60.0
 POLL_SECONDS = 0.01
+LARGE = 6000
+"""Characters of a document that is too large for a record."""
 
 
 class Work(BaseModel):
     """``hold``, ``crash`` and ``fail`` say in which attempts (as far as that number) it waits at its gate, takes the
-    process down, or raises."""
+    process down, or raises; ``say``: with a word about its progress."""
 
     number: int
+    say: bool = False
     hold: int = 0
     crash: int = 0
     fail: int = 0
     pad: str = ""
+
+
+class Errand(BaseModel):
+    """What to fetch."""
+
+    url: str
 
 
 class Done(BaseModel):
@@ -74,7 +83,7 @@ class World:
 
 
 def task_types(world: World) -> Registry:
-    """The task types ``work`` (plain), ``async-work``, two that end badly, and one that never ends."""
+    """The task types ``work`` (plain), ``async-work``, ``errand``, two that end badly, and one that never ends."""
     registry = Registry()
 
     # Without a pause a retry is sent without a delay, which would pass in the engine's time and not in the tests'.
@@ -83,6 +92,8 @@ def task_types(world: World) -> Registry:
         world.note(context.task_id, context.attempt)
         if context.attempt <= payload.crash:
             os._exit(86)
+        if payload.say:
+            context.progress(0.5, "at it")
         if context.attempt <= payload.hold:
             world.wait_at_gate(context.task_id)
         if context.attempt <= payload.fail:
@@ -93,6 +104,22 @@ def task_types(world: World) -> Registry:
     async def async_work(payload: Work, context: TaskContext) -> Done:
         return work(payload, context)
 
+    @registry.task("errand", timeout_seconds=30, retry=RetryPolicy(max_attempts=9, base_seconds=0))
+    def errand(payload: Errand, context: TaskContext) -> int:
+        """Uses everything that a handler is given; it fails once, in order to find its state again."""
+        if (state := context.state) is not None:
+            return len(state["fetched"])
+        content = context.download(payload.url, max_bytes=100_000).body
+        context.keep_file("content", content)
+        context.send_mail("somebody@example.com", "Fetched", "It is there.")
+        context.checkpoint({"fetched": "x" * LARGE})
+        raise OSError("the disk is full")
+
+    _ends_badly(registry, world)
+    return registry
+
+
+def _ends_badly(registry: Registry, world: World) -> None:
     @registry.task("bad-result", timeout_seconds=30)
     def bad_result(payload: Work) -> dict[str, object]:
         return {"no JSON": object()}
@@ -105,5 +132,3 @@ def task_types(world: World) -> Registry:
     def stuck(payload: Work, context: TaskContext) -> None:
         world.note(context.task_id, context.attempt)
         threading.Event().wait()
-
-    return registry
