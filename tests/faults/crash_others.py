@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tasklane.callback import INLINE_RESULT
 from tasklane.document import blob_prefix
 from tasklane.line import lane_target
 from tasklane.pause import SETTLED_MS
@@ -27,6 +28,11 @@ def delivers(trial: Trial) -> Sequence[Task]:
 @dying("callbacks", "DeliverCallbacks._end_of blobs.get")
 def delivers_a_large_result(trial: Trial) -> Sequence[Task]:
     return _owes(trial, pad="x" * LARGE)
+
+
+@dying("callbacks", "DeliverCallbacks._end_of blobs.url")
+def refers_to_a_huge_result(trial: Trial) -> Sequence[Task]:
+    return _owes(trial, pad="x" * (INLINE_RESULT + 1))
 
 
 @dying("callbacks", "DeliverCallbacks._write store.save", "DeliverCallbacks._write callback_queue.send")
