@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api import contracts, openapi
+from api import contracts, openapi, webhooks
 from api.edge import Edge
 from api.problems import add_handlers
 from api.routes import callbacks, changes, documents, health, lanes, lists, pauses, task_types, tasks
@@ -36,6 +36,7 @@ def create_app(services: Services | None = None) -> FastAPI:
         app.include_router(routes.router)
     for router in contracts.ROUTERS:
         app.include_router(router)
+    webhooks.describe(app)
     return app
 
 

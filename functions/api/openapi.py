@@ -70,6 +70,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         description=app.description,
         tags=app.openapi_tags,
         routes=app.routes,
+        webhooks=app.webhooks.routes,
         license_info=app.license_info,
     )
     components = document.setdefault("components", {})

@@ -28,6 +28,8 @@ class Event:
     """Until when it can be fetched there."""
 
 
+NOT_TOLD: Final = ("payload", "callback", "timings", "contract", "held_by")
+"""Members of a task's view that a callback leaves out: what its receiver knows, or what is no business of his."""
 Builder: TypeAlias = Callable[[Event], dict[str, Any]]
 
 
@@ -37,7 +39,7 @@ def standard_body(event: Event) -> dict[str, Any]:
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#payload-structure
     """
     data = task_view(event.task, event.at, payload=None, result=event.result)
-    for member in ("payload", "callback", "timings", "contract", "held_by"):
+    for member in NOT_TOLD:
         del data[member]
     if event.result_url is not None:
         until = event.result_url_until

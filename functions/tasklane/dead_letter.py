@@ -80,6 +80,7 @@ class DeadCallbacks:
             return UNKNOWN
         # A try that has begun looks after the next one itself; should it die, the sweeper does.
         announced = callback.state is CallbackState.PENDING and message.number == callback.tries + 1
+        announced = announced and message.event is None  # an event is no news any more, and nothing is owed
         if not announced or not callback_is_near(task, now):
             return callback.state.value
         return _change(task, transitions.callback_sent_anew(task, now, self._timing))

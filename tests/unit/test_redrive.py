@@ -14,7 +14,7 @@ from tasklane.ports import Change
 from tasklane.redrive import RedriveReport
 from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
-from tasklane.task import CallbackState, Status, Task
+from tasklane.task import CallbackEvent, CallbackState, Status, Task
 from tests.support.builders import NOW, a_completed_task, a_message, a_pending_callback, a_running_task, a_task
 from tests.support.installation import CALLBACKS, Installation
 
@@ -448,6 +448,17 @@ def test_a_callback_that_needs_nothing_is_left_alone(home: Installation, task: T
     assert home.task(task) == task
     assert home.queues.receive(CALLBACKS, 10, 0) == []
     assert home.dead_letters.depth(CALLBACKS) == 0
+
+
+def test_an_event_of_a_running_task_is_owed_to_nobody(home: Installation) -> None:
+    """Its try has the number of the end's first one, which is on its way already."""
+    task = a_completed_task(callback=a_pending_callback(), due_at=NOW + 60_000)
+    home.store.put([task])
+    running = task.evolve(status=Status.RUNNING)
+    home.dead_letters.send(CALLBACKS, CallbackMessage.telling(running, CallbackEvent.RUNNING, NOW).to_json(), 0)
+
+    assert redrive_callbacks(home) == RedriveReport(removed={"pending": 1})
+    assert home.task(task) == task
 
 
 def test_what_is_no_callback_stays_with_the_callbacks(home: Installation) -> None:
