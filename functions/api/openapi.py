@@ -15,6 +15,7 @@ TAGS: Final = [
     {"name": "tasks", "description": "Submit tasks, see what became of them, change them."},
     {"name": "callbacks", "description": "What could not be delivered, and how to send it again."},
     {"name": "lanes", "description": "How full the queues are, what to do about what they gave up; pause, and resume."},
+    {"name": "limits", "description": "How many tasks of a key run at once, and how fast they start."},
     {"name": "task types", "description": "What this installation can do."},
     {"name": "health", "description": "Whether it can."},
 ]

@@ -52,6 +52,7 @@ NOT_FOUND = Kind(name="not-found", status=404, title="There is nothing at this a
 TASK_NOT_FOUND = Kind(name="task-not-found", status=404, title="There is no such task")
 RESULT_NOT_FOUND = Kind(name="result-not-found", status=404, title="The task has no result")
 TASK_TYPE_NOT_FOUND = Kind(name="task-type-not-found", status=404, title="There is no such task type")
+LIMIT_NOT_FOUND = Kind(name="limit-not-found", status=404, title="There is no such limit")
 METHOD_NOT_ALLOWED = Kind(name="method-not-allowed", status=405, title="The method is not allowed here")
 INVALID_TRANSITION = Kind(name="invalid-transition", status=409, title="The task's status does not allow this")
 TOO_LARGE = Kind(name="too-large", status=413, title="The body or a document in it is too large")
@@ -81,6 +82,7 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
     errors.DocumentTooLarge: TOO_LARGE,
     errors.IdempotencyConflict: IDEMPOTENCY_CONFLICT,
     errors.TaskNotFound: TASK_NOT_FOUND,
+    errors.LimitNotFound: LIMIT_NOT_FOUND,
     errors.NotNow: INVALID_TRANSITION,
 }
 """What callers can mend; everything else is 5xx and says nothing about its inside."""

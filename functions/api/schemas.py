@@ -24,6 +24,7 @@ from api.request import MAX_ID
 from tasklane.registry import MAX_TIMEOUT_SECONDS
 from tasklane.submit import Submission
 from tasklane.task import DEFAULT_PRIORITY, DEFAULT_TENANT, HIGHEST_PRIORITY, LOWEST_PRIORITY, CallbackEvent
+from tasklane.throttle import MAX_KEY, MAX_KEYS
 from tasklane.timestamps import from_datetime
 from tasklane.transitions import MAX_DELAY_MS
 
@@ -31,6 +32,8 @@ MAX_NAME: Final = 128
 """Characters of a tenant or a type; a tenant is an SQS MessageGroupId, which takes no more."""
 MAX_URL: Final = 2048
 MAX_ATTEMPTS: Final = 100
+MAX_RATE: Final = 100_000
+MAX_CONCURRENT: Final = 100_000
 MAX_LABELS: Final = 20
 MAX_DELAY_SECONDS: Final = MAX_DELAY_MS // 1000
 MAX_PAUSES: Final = 20
@@ -136,6 +139,14 @@ CallbackEvents = Annotated[
 ]
 
 
+ThrottleKey = Annotated[str, Field(min_length=1, max_length=MAX_KEY), AfterValidator(_visible)]
+ThrottleKeys = Annotated[
+    list[ThrottleKey],
+    _at_most(MAX_KEYS, "keys"),
+    Field(max_length=MAX_KEYS),
+]
+
+
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -229,12 +240,52 @@ class TaskRequest(BaseModel):
     retry: Annotated[RetryRequest, _at_most(MAX_PAUSES, "fields")] | None = Field(
         default=None, description="When it is tried again after an error, where that differs from its type's policy."
     )
+    throttle_keys: ThrottleKeys | None = Field(
+        default=None,
+        description="Whose limits hold for it, besides those that its type names.",
+        examples=[["account:42"]],
+    )
     labels: Annotated[dict[LabelKey, LabelValue], _at_most(MAX_LABELS, "labels")] = Field(
         default={},
         max_length=MAX_LABELS,
         description="Your own words about the task, kept and shown.",
         examples=[{"order": "4711"}],
     )
+
+
+class RateRequest(BaseModel):
+    """How fast tasks may start."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    count: Annotated[int, Field(ge=1, le=MAX_RATE), WHOLE] = Field(description="So many starts", examples=[20])
+    period_seconds: Annotated[float, Field(gt=0, ge=0.1, le=86_400, allow_inf_nan=False)] = Field(
+        default=1, description="in so many seconds, evenly spread,"
+    )
+    burst: Annotated[int, Field(ge=1, le=MAX_RATE), WHOLE] = Field(
+        default=1, description="of which so many may come at once."
+    )
+
+
+class LimitRequest(BaseModel):
+    """What holds for the tasks of a key. What is missing or null is not limited."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", json_schema_extra={"examples": [{"max_concurrent": 4, "rate": {"count": 20}}]}
+    )
+
+    max_concurrent: Annotated[int, Field(ge=0, le=MAX_CONCURRENT), WHOLE] | None = Field(
+        default=None, description="So many tasks run at once at most; 0: none."
+    )
+    rate: Annotated[RateRequest, _at_most(3, "fields")] | None = Field(
+        default=None, description="So fast tasks start at most."
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> "LimitRequest":
+        if self.max_concurrent is None and self.rate is None:
+            raise ValueError("Give max_concurrent, rate or both; DELETE removes a limit.")
+        return self
 
 
 class RemoveRequest(BaseModel):
@@ -303,6 +354,7 @@ def to_submission(
         timeout_seconds=body.timeout_seconds,
         retry=(body.retry and body.retry.model_dump(exclude_none=True)) or None,
         labels=body.labels,
+        throttle_keys=tuple(body.throttle_keys or ()),
         idempotency_key=idempotency_key,
         caller=caller,
         request_hash=None if idempotency_key is None else digest(sent),

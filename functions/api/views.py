@@ -80,6 +80,7 @@ class TaskView(BaseModel):
     priority: int = Field(examples=[3])
     tenant: str = Field(examples=["default"])
     labels: dict[str, str]
+    throttle_keys: list[str] = Field(description="Whose limits hold for it.", examples=[["account:42"]])
     error: ErrorView | None = Field(description="Why it failed.")
     progress: ProgressView | None
     attempt: int = Field(
@@ -94,8 +95,9 @@ class TaskView(BaseModel):
     callback: CallbackView | None
     created_at: datetime
     held_by: str | None = Field(
-        description="What holds it back though its time has come: a paused lane or task type; null: nothing.",
-        examples=["pause:lane:3"],
+        description="What holds it back though its time has come: a paused lane or task type, or a limit that has no "
+        "room; null: nothing.",
+        examples=["pause:lane:3", "limit:account:42"],
     )
     run_at: datetime | None = Field(description="When the next attempt may start, where that is not now.")
     expires_at: datetime | None
@@ -139,6 +141,30 @@ class TaskTypeView(BaseModel):
     max_continuations: int = Field(description="How often a handler may ask to go on in a new run.")
     payload_schema: dict[str, Any] | None = Field(description="JSON Schema of the payload; null: not known.")
     result_schema: dict[str, Any] | None = Field(description="JSON Schema of the result; null: not known.")
+
+
+class RateView(BaseModel):
+    """How fast tasks start."""
+
+    count: int
+    period_seconds: float
+    burst: int
+
+
+class LimitView(BaseModel):
+    """A limit, and how many running tasks count towards it."""
+
+    key: str = Field(examples=["account:42"])
+    max_concurrent: int | None = Field(description="So many run at once at most; null: any number.")
+    rate: RateView | None = Field(description="So many start in a period at most; null: any number.")
+    in_use: int = Field(description="How many of its tasks run now.")
+
+
+class LimitsView(BaseModel):
+    """Limits in the order of their keys."""
+
+    limits: list[LimitView]
+    next_cursor: str | None = Field(description="Where to go on; null: there are no more.")
 
 
 class PausedView(BaseModel):

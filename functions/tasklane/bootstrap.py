@@ -13,6 +13,7 @@ from tasklane.cleanup import RemoveDocuments
 from tasklane.clock import SystemClock
 from tasklane.errors import ConfigurationError, Unavailable
 from tasklane.execute import Execute
+from tasklane.limits import ManageLimits
 from tasklane.lines import Lines
 from tasklane.listing import ListCallbacks, ListTasks
 from tasklane.manage import ManageTasks, ReadTasks
@@ -118,6 +119,12 @@ class Services:
         return PauseTasks(control=self.control, lines=lines, clock=self.clock)
 
     @cached_property
+    def limits(self) -> ManageLimits:
+        """Sets limits."""
+        lines = Lines(store=self.store, queue=self.queue, clock=self.clock, timing=self.settings.timing)
+        return ManageLimits(control=self.control, lines=lines, clock=self.clock)
+
+    @cached_property
     def list_callbacks(self) -> ListCallbacks:
         """Lists tasks by what became of their callback."""
         return ListCallbacks(store=self.store, clock=self.clock)
@@ -208,7 +215,9 @@ class Services:
             return given
         from tasklane.adapters.dynamodb import DynamoDbTaskStore
 
-        return DynamoDbTaskStore(self._client("dynamodb"), self.settings.tasks_table)
+        return DynamoDbTaskStore(
+            self._client("dynamodb"), self.settings.tasks_table, control_table=self.settings.control_table
+        )
 
     @cached_property
     def control(self) -> ControlStore:

@@ -15,10 +15,14 @@ from tasklane.transitions import fits_a_queue
 logger = logging.getLogger(__name__)
 
 
-def send_to_lanes(queue: TaskQueue, tasks: Iterable[Task], now: int) -> int:
-    """Send each waiting task that a queue can carry to its time, and that nothing holds back; how many were taken."""
+def send_to_lanes(queue: TaskQueue, tasks: Iterable[Task], now: int, *, woken: bool = False) -> int:
+    """Send each waiting task that a queue can carry to its time, and that nothing holds back; how many were taken.
+
+    ``woken``: they stood first in the line of a limit.
+    """
     ready = [task for task in tasks if belongs_in_a_lane(task, now)]
-    return _sent(ready, queue.send([TaskMessage.of(task) for task in ready]) if ready else [])
+    messages = [TaskMessage.woken_up(task) if woken else TaskMessage.of(task) for task in ready]
+    return _sent(ready, queue.send(messages) if ready else [])
 
 
 def belongs_in_a_lane(task: Task, now: int) -> bool:

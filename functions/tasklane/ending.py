@@ -54,6 +54,8 @@ class Ending:
         """What was written."""
         self.unwritten = 0
         """How many runs ended without an outcome: somebody else has the task, or the table was away for too long."""
+        self.freed: list[str] = []
+        """The keys whose limits have room again, once for each run that counted towards them."""
         self.unkept: list[Run] = []
         """Those whose result is on its way to the bucket. They hold their task, so their lease is to be renewed."""
         self._store = store
@@ -121,6 +123,7 @@ class Ending:
         send_to_lanes(self._queue, written, now)
         send_callbacks(self._callback_queue, written, now)
         self.written += [_outcome(task) for task in written]
+        self.freed += [k for c, answer in zip(changes, answers, strict=True) if answer is True for k in c.before.slots]
         return answers
 
     def _plan(self) -> None:

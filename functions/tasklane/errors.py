@@ -9,6 +9,7 @@
     │   ├── DocumentTooLarge      a payload or result is over the limit
     │   └── IdempotencyConflict   the key was used before with another body
     ├── TaskNotFound              no task has that id (any more)
+    ├── LimitNotFound             no limit is set for that key
     ├── InvalidTransition         the change is not one that a task may make
     ├── NotNow                    the task's status does not allow what was asked
     ├── Unavailable               a table, queue or bucket refused or did not answer
@@ -87,6 +88,14 @@ class TaskNotFound(TasklaneError):
     def __init__(self, task_id: str) -> None:
         super().__init__(f"There is no task {task_id!r}.")
         self.task_id = task_id
+
+
+class LimitNotFound(TasklaneError):
+    """No limit is set for this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"No limit is set for {key!r}.")
+        self.key = key
 
 
 class InvalidTransition(TasklaneError):

@@ -1,30 +1,20 @@
 """Use case: run a batch of tasks. One request claims them all; outcomes are written as they come, several at a time."""
 
-import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Final
 
-from tasklane import document, transitions
-from tasklane.admission import Admission
 from tasklane.announce import Announcer
-from tasklane.context import TaskContext
+from tasklane.chain import Chain
+from tasklane.claims import Claimed, Claims
 from tasklane.ending import Ending, Outcome
-from tasklane.errors import TasklaneError, Unavailable
-from tasklane.gate import Gate
-from tasklane.ids import new_lease_id
-from tasklane.invoke import HandlerStopped, Invoker
-from tasklane.lines import Lines
+from tasklane.invoke import Invoker
 from tasklane.message import TaskMessage
 from tasklane.outcome import Outcomes
 from tasklane.ports import (
     BlobStore,
     CallbackQueue,
-    Claim,
     Clock,
     ControlStore,
     Downloader,
@@ -32,18 +22,15 @@ from tasklane.ports import (
     TaskQueue,
     TaskStore,
 )
-from tasklane.registry import Registry, TaskType
+from tasklane.registry import Registry
 from tasklane.retry import Random
 from tasklane.run import Run
-from tasklane.save import patiently
-from tasklane.task import CallbackEvent, Task
+from tasklane.starter import REPORT_RESERVE_SECONDS, Starter
+from tasklane.task import CallbackEvent
 from tasklane.transitions import Timing
 from tasklane.watch import Watch
 
 logger = logging.getLogger(__name__)
-
-REPORT_RESERVE_SECONDS: Final = 3.0
-"""Kept back from an invocation's time, so that the outcome of what overran can still be written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,18 +81,15 @@ class Execute:
         self._store = store
         self._queue = queue
         self._callback_queue = callback_queue
-        self._blobs = blobs
-        self._downloader = downloader
-        self._mailer = mailer
-        self._registry = registry
         self._clock = clock
         self._timing = timing
         self._invoker = Invoker()
         self._announcer = Announcer(callback_queue=callback_queue, clock=clock)
-        lines = Lines(store=store, queue=queue, clock=clock, timing=timing)
-        gate = Gate(control=control, clock=clock)
-        self._admission = Admission(
-            store=store, queue=queue, callback_queue=callback_queue, gate=gate, lines=lines, clock=clock, timing=timing
+        self._claims = Claims(
+            store=store, queue=queue, callback_queue=callback_queue, control=control, clock=clock, timing=timing
+        )
+        self._starter = Starter(
+            registry=registry, invoker=self._invoker, blobs=blobs, downloader=downloader, mailer=mailer
         )
         self._watch = Watch(store=store, invoker=self._invoker, announcer=self._announcer, clock=clock, timing=timing)
         self._outcomes = Outcomes(blobs=blobs, clock=clock, timing=timing, random=random)
@@ -139,24 +123,18 @@ class Execute:
     def _run(
         self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float]
     ) -> BatchReport:
-        admitted = self._admission([messages[i] for i in positions])
-        now = self._clock.now()
-        startable = admitted.startable
-        answers = self._store.claim([self._claim(message, now) for message in startable]) if startable else []
-        refused_by_store = [m for m, answer in zip(startable, answers, strict=True) if isinstance(answer, Unavailable)]
-        unhandled = {messages.index(message) for message in (*admitted.unhandled, *refused_by_store)}
-        tasks = [answer for answer in answers if isinstance(answer, Task)]
-        refused = len(answers) - len(refused_by_store) - len(tasks)
-        if refused:
-            logger.info("Some messages were doubled or late.", extra={"action": "claim_refused", "count": refused})
+        claimings = self._claims.of([messages[i] for i in positions])
         ending = self._ending(remaining)
-        runs = [self._begin(task, remaining()) for task in tasks]
-        self._announcer.announce(CallbackEvent.RUNNING, tasks)
-        self._watch.until_all_end(runs, ending)
+        chain = Chain(
+            claims=self._claims, ending=ending, begin=lambda some: self._begin(some, remaining), remaining=remaining
+        )
+        runs = self._begin(claimings.claimed, remaining)
+        runs += chain.after_joining(claimings.waited_for)
+        self._watch.until_all_end(runs, ending, chain.next_runs)
         self._announcer.settle()
         return BatchReport(
-            unhandled=frozenset(unhandled),
-            refused=refused,
+            unhandled=frozenset(messages.index(message) for message in claimings.unhandled),
+            refused=claimings.refused,
             outcomes=tuple(ending.written),
             unwritten=ending.unwritten,
         )
@@ -172,6 +150,12 @@ class Execute:
             remaining=remaining,
         )
 
+    def _begin(self, claimed: Sequence[Claimed], remaining: Callable[[], float]) -> list[Run]:
+        now = self._clock.now()
+        runs = [self._starter.begin(one.task, remaining(), max(0, (one.at or now) - now) / 1000) for one in claimed]
+        self._announcer.announce(CallbackEvent.RUNNING, [one.task for one in claimed])
+        return runs
+
     @property
     def worn_out(self) -> str | None:
         """Why this process should end and another one go on, as a sentence; None: it is well."""
@@ -180,49 +164,3 @@ class Execute:
     def close(self) -> None:
         """Stop what runs handlers in the background."""
         self._invoker.close()
-
-    # -- before the handler -------------------------------------------------------------------------------------------
-
-    def _claim(self, message: TaskMessage, now: int) -> Claim:
-        until = transitions.lease_until(message.timeout_seconds, now)
-        return Claim(
-            message=message,
-            now=now,
-            lease_id=new_lease_id(),
-            lease_until=until,
-            due_at=transitions.moved_due(message.due_at, until, self._timing),
-        )
-
-    def _begin(self, task: Task, remaining: float) -> Run:
-        seconds = max(0.0, min(task.timeout_seconds, remaining - REPORT_RESERVE_SECONDS))
-        deadline = time.monotonic() + seconds
-        context = TaskContext(
-            task=task, deadline=deadline, blobs=self._blobs, downloader=self._downloader, mailer=self._mailer
-        )
-        try:
-            task_type = self._registry.find(task.type)
-            future = self._start(task, task_type, context)
-        except (TasklaneError, RuntimeError) as exc:  # RuntimeError: no thread can be started any more
-            task_type = TaskType(name=task.type)
-            future = Future()
-            future.set_exception(exc)
-        return Run(task=task, task_type=task_type, context=context, future=future, seconds=seconds, deadline=deadline)
-
-    def _start(self, task: Task, task_type: TaskType, context: TaskContext) -> "Future[Any]":
-        handler = task_type.handler
-        if handler is None:
-            raise HandlerStopped(f"task type {task.type!r} has no handler here")
-
-        def arguments() -> tuple[Any, ...]:
-            payload = task_type.parse_payload(patiently(lambda: document.read_text(task.payload, self._blobs)))
-            return (payload, context) if task_type.wants_context else (payload,)
-
-        async def run_async() -> Any:
-            # A large payload is fetched over the network: in a thread, so that the rest of the batch goes on.
-            inline = task.payload.blob_key is None
-            return await handler(*(arguments() if inline else await asyncio.to_thread(arguments)))
-
-        def run_plain() -> Any:
-            return handler(*arguments())
-
-        return self._invoker.start(run_async if task_type.is_async else run_plain, is_async=task_type.is_async)

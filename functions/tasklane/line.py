@@ -1,6 +1,6 @@
 """Lines: where waiting tasks stand outside their lanes, because something holds them back. Names and order, no I/O.
 
-A line is named by its kind and by what holds its tasks back: ``pause:lane:3``, ``pause:type:echo``.
+A line is named by its kind and by what holds its tasks back: ``pause:lane:3``, ``pause:type:echo``, ``limit:cluster``.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Final
 
 from tasklane.task import HIGHEST_PRIORITY, Task
 
-SHARDS: Final = {"pause": 16}
+SHARDS: Final = {"pause": 16, "limit": 1}
 """Index partitions of a line, by its kind: each takes 1,000 tasks a second, and each is asked when one is let go."""
 
 
@@ -25,6 +25,16 @@ def type_target(name: str) -> str:
 def pause_line(target: str) -> str:
     """Where tasks wait while ``target`` (a lane or a task type) is paused."""
     return f"pause:{target}"
+
+
+def limit_line(key: str) -> str:
+    """Where tasks wait while the limit of ``key`` has no room."""
+    return f"limit:{key}"
+
+
+def limit_key(line: str) -> str | None:
+    """The key of a line of ``limit_line``; None for other lines."""
+    return line.removeprefix("limit:") if line.startswith("limit:") else None
 
 
 def shards_of(line: str) -> Sequence[str]:

@@ -9,6 +9,7 @@ from tasklane import transitions
 from tasklane.dispatch import send_to_lanes
 from tasklane.errors import Unavailable
 from tasklane.ids import new_lease_id
+from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Change, Clock, TaskQueue, TaskStore
 from tasklane.task import Task
@@ -43,11 +44,47 @@ class Lines:
         except Unavailable:
             return frozenset(lines)
         now = self._clock.now()
-        changes = {m: self._held(tasks[m.task_id], line, now) for m, line in lines.items() if _waits(tasks, m)}
+        changes = {
+            m: self._held(tasks[m.task_id], line, now)
+            for m, line in lines.items()
+            if _waits(tasks, m) and tasks[m.task_id].line != line
+        }
         answers = self._store.save(list(changes.values())) if changes else []
         extra = {"action": "held", "count": len(changes), "lines": sorted(set(lines.values()))}
         logger.info("Tasks are held back.", extra=extra)
         return frozenset(m for m, answer in zip(changes, answers, strict=True) if isinstance(answer, Unavailable))
+
+    def put_off(self, slots: Mapping[TaskMessage, int]) -> frozenset[TaskMessage]:
+        """Send the announced tasks again for their time slots (Unix ms); the messages that must come again."""
+        try:
+            tasks = self._store.get([message.task_id for message in slots])
+        except Unavailable:
+            return frozenset(slots)
+        now = self._clock.now()
+        changes = {
+            m: self._change(tasks[m.task_id], transitions.put_off(tasks[m.task_id], at, now, self._timing))
+            for m, at in slots.items()
+            if _waits(tasks, m)
+        }
+        answers = list(zip(changes.items(), self._store.save(list(changes.values())), strict=True)) if changes else []
+        send_to_lanes(self._queue, [change.after for (_, change), answer in answers if answer is True], now)
+        return frozenset(message for (message, _), answer in answers if isinstance(answer, Unavailable))
+
+    def wake(self, key: str, count: int) -> int:
+        """Let the first ``count`` that wait for the limit of ``key`` try again; how many did. Raises Unavailable."""
+        total = 0
+        while total < count:
+            ids = self._store.in_line(limit_line(key), min(count - total, CHUNK))
+            gone = self._released(limit_line(key), ids) if ids else []
+            send_to_lanes(self._queue, gone, self._clock.now(), woken=True)
+            total += len(gone)
+            if not gone:
+                break
+        return total
+
+    def anybody_in(self, line: str) -> bool:
+        """Whether somebody stands in a line. Raises Unavailable."""
+        return bool(self._store.in_line(line, 1))
 
     def let_go(self, line: str, enough: Callable[[], bool]) -> tuple[int, bool]:
         """Send the tasks of a line to their lanes, in order, until ``enough``.
@@ -68,9 +105,12 @@ class Lines:
                 break  # the index lags behind the writes: whoever looks later finds it empty, or somebody in it
         return total, False
 
-    def let_these_go(self, line: str, task_ids: Sequence[str]) -> None:
-        """Send these tasks to their lanes if they still stand in ``line``. Raises Unavailable."""
-        send_to_lanes(self._queue, self._released(line, task_ids), self._clock.now())
+    def let_these_go(self, line: str, task_ids: Sequence[str], *, woken: bool = False) -> None:
+        """Send these tasks to their lanes if they still stand in ``line``. Raises Unavailable.
+
+        ``woken``: they may try to start though others stand in that line.
+        """
+        send_to_lanes(self._queue, self._released(line, task_ids), self._clock.now(), woken=woken)
 
     def _released(self, line: str, task_ids: Sequence[str]) -> list[Task]:
         now = self._clock.now()
@@ -89,9 +129,9 @@ class Lines:
 
 
 def _waits(tasks: Mapping[str, Task], message: TaskMessage) -> bool:
-    """True where the task still waits for the run that the message announces, and in no line."""
+    """True where the task still is as the message announces it."""
     task = tasks.get(message.task_id)
-    return task is not None and task.status.waiting and task.run == message.run - 1 and task.line is None
+    return task is not None and (task.status.value, task.run) == (message.status, message.run - 1)
 
 
 def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

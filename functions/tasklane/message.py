@@ -5,7 +5,7 @@ A message may arrive twice, late or never. The record in the store decides; ``ru
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, TypeVar
 
 from tasklane.errors import AttemptLost
@@ -15,6 +15,8 @@ MAX_DELAY_SECONDS: Final = 900
 """The longest delay a queue carries (SQS: DelaySeconds is at most 15 minutes)."""
 
 
+ARRIVES_EARLY_MS: Final = 1000
+"""How much before its time slot a message is to arrive at least; up to a second more, since queues count in seconds."""
 MAX_TEXT: Final = 500
 """Characters of the longest text in a message; a table's key has at most 2,048 bytes."""
 
@@ -42,6 +44,14 @@ class TaskMessage:
     expires_at: int | None = None
     lost: int | None = None
     """1 where the worker of the last attempt was lost: the task may have brought it down, so it runs alone."""
+    keys: tuple[str, ...] = ()
+    """The keys whose limits hold for it."""
+    reserved_at: int | None = None
+    """The time slot of its start, where a limit by rate gave it one."""
+    reserved_on: int | None = None
+    """When that was reserved."""
+    woken: int | None = None
+    """1 where a limit has room again and this task is the first in line: it need not ask who else is."""
 
     @classmethod
     def of(cls, task: Task) -> "TaskMessage":
@@ -58,10 +68,23 @@ class TaskMessage:
             run_at=task.run_at,
             expires_at=task.start_by,
             lost=1 if task.attempts and task.attempts[-1].error.type == AttemptLost.__name__ else None,
+            keys=task.throttle_keys,
+            reserved_at=task.reserved_at,
+            reserved_on=task.reserved_on,
         )
 
+    @classmethod
+    def woken_up(cls, task: Task) -> "TaskMessage":
+        """The same for a task that stands first in the line of a limit."""
+        return replace(cls.of(task), woken=1)
+
     def delay_seconds(self, now: int) -> int:
-        """Whole seconds from ``now`` until the task may start, rounded up, at most what a queue carries."""
+        """Whole seconds from ``now`` until the task may start, rounded up, at most what a queue carries.
+
+        With a time slot it is to come before its time, so that the worker can wait for the very moment.
+        """
+        if self.reserved_at is not None:
+            return min(max(0, self.reserved_at - now - ARRIVES_EARLY_MS) // 1000, MAX_DELAY_SECONDS)
         return delay_seconds(self.run_at, now)
 
     def to_json(self) -> str:
@@ -130,7 +153,7 @@ def delay_seconds(at: int | None, now: int) -> int:
 
 
 def _to_json(message: TaskMessage | CallbackMessage) -> str:
-    return json.dumps({k: v for k, v in asdict(message).items() if v is not None}, separators=(",", ":"))
+    return json.dumps({k: v for k, v in asdict(message).items() if v not in (None, ())}, separators=(",", ":"))
 
 
 _WAITING: Final = frozenset(status.value for status in Status if status.waiting)
@@ -144,10 +167,16 @@ def _from_json(cls: type[_Message], body: str) -> _Message:
     fields: Any
     try:
         fields = json.loads(body)
+        if "keys" in fields:
+            fields["keys"] = tuple(fields["keys"])
         message = cls(**fields)
     except (ValueError, TypeError, RecursionError) as exc:
         raise InvalidMessage(f"not a {cls.__name__}: {exc}") from exc
     for name, value in fields.items():
+        if name == "keys":
+            if not all(isinstance(key, str) and _fits_a_table(key) and key for key in value):
+                raise InvalidMessage(f"keys of a {cls.__name__} are nothing that a table keeps")
+            continue
         if type(value) is not _FIELD_TYPES.get(name, int):
             raise InvalidMessage(f"{name} of a {cls.__name__} has the wrong type")
         if not _fits_a_table(value) or (name, value) == ("task_id", ""):

@@ -12,6 +12,7 @@ from typing import Protocol
 from tasklane.errors import ConfigurationError, InvalidTransition, Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.task import REOPENINGS, TRANSITIONS, Task
+from tasklane.throttle import Limit, LimitState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +28,22 @@ class Claim:
     lease_id: str
     lease_until: int
     due_at: int | None = None
+    takes: tuple[str, ...] = ()
+    """The keys towards whose limits the run is to count: all of them have room, or it does not begin."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blocked:
+    """As an answer to a claim: the limit of ``key`` has no room."""
+
+    key: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """One conditional write: the record becomes ``after`` if ``unchanged`` fields still are as in ``before``.
+
+    A run that ends gives back what it counted towards in the same write: what ``before.slots`` has and ``after`` not.
 
     Raises InvalidTransition where the statuses are not neighbours in ``task.TRANSITIONS``.
     """
@@ -66,7 +78,7 @@ class TaskStore(Protocol):
     def get(self, task_ids: Sequence[str]) -> dict[str, Task]:
         """The tasks that exist, by id, as of the last write. Raises Unavailable."""
 
-    def claim(self, claims: Sequence[Claim]) -> list[Task | Unavailable | None]:
+    def claim(self, claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
         """Begin runs. None: refused, because the task is gone, not waiting, or past that run (a doubled message)."""
 
     def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
@@ -133,6 +145,33 @@ class ControlStore(Protocol):
 
     def end_pause(self, target: str, now: int) -> Pause | None:
         """Mark a pause as resumed; None where there is none. Raises Unavailable."""
+
+    def put_limit(self, limit: Limit, *, restart: bool) -> None:
+        """Keep a limit; ``restart`` forgets the time slots that were reserved. Raises Unavailable."""
+
+    def remove_limit(self, key: str) -> None:
+        """Limit ``key`` no longer; what counts towards it goes on to be counted. Raises Unavailable."""
+
+    def limits(self, keys: Sequence[str]) -> dict[str, LimitState]:
+        """The limits that there are among these, by key, as of the last write. Raises Unavailable."""
+
+    def limit_keys(self, start: str | None, count: int) -> list[str]:
+        """At most ``count`` limited keys in their order, those after ``start``. Raises Unavailable."""
+
+    def reserve(self, limit: Limit, now: int, count: int) -> list[int]:
+        """The next ``count`` time slots of a limit by rate (Unix milliseconds). Raises Unavailable."""
+
+    def note_waiting(self, key: str, until: int) -> None:
+        """Note that somebody waits for ``key`` to have room, and that it is to be looked after ``until`` at least.
+
+        Raises Unavailable.
+        """
+
+    def waited_for(self) -> dict[str, int]:
+        """The keys that were noted, and until when they are. Raises Unavailable."""
+
+    def forget_waiting(self, key: str, until: int) -> None:
+        """Nobody waits for ``key`` any more; void where it has been noted for longer. Raises Unavailable."""
 
     def forget_pause(self, pause: Pause) -> bool:
         """Remove a pause that is over; False where it has begun again. Raises Unavailable."""

@@ -9,10 +9,12 @@ import inspect
 import json
 import math
 import pkgutil
+import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from string import Formatter
 from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
@@ -46,6 +48,8 @@ class TaskType:
     timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS
     retry: RetryPolicy = RetryPolicy()
     wants_context: bool = False
+    throttle_keys: tuple[str, ...] = ()
+    """Whose limits hold for its tasks; ``{payload.account}`` in such a text stands for that field."""
     max_continuations: int = DEFAULT_CONTINUATIONS
     """How often a handler may raise Continue; what bounds a task that feeds itself."""
 
@@ -110,12 +114,14 @@ class Registry:
         timeout_seconds: int | None = None,
         retry: RetryPolicy | str | None = None,
         max_continuations: int = DEFAULT_CONTINUATIONS,
+        throttle_keys: Sequence[str] = (),
     ) -> Callable[[_Handler], _Handler]:
         """Make the decorated function the handler of task type ``name``; it stays callable as it is.
 
         ``timeout_seconds`` bounds one attempt (at most 900); None: as the policy says. ``retry`` is a policy or the
-        name of one (``retry.NAMED``). Raises ConfigurationError for a name that is taken or unknown, a timeout or
-        priority out of range, or a function without an annotated payload.
+        name of one (``retry.NAMED``). ``throttle_keys`` are texts in which ``{payload.account}`` stands for that field:
+        limits that are set for the resulting keys hold for the task. Raises ConfigurationError for a name that is taken
+        or unknown, a timeout or priority out of range, keys that are none, or a function without an annotated payload.
         """
         _require_name(name)
         policy: object = named_policy(retry) if isinstance(retry, str) else retry or RetryPolicy()
@@ -136,6 +142,7 @@ class Registry:
                     retry=policy,
                     wants_context=wants_context,
                     max_continuations=max_continuations,
+                    throttle_keys=_templates(name, throttle_keys),
                 )
             )
             return handler
@@ -209,6 +216,21 @@ def _require_name(name: object) -> None:
         raise ConfigurationError('@task wants the name of the task type: @task("name")')
     if not isinstance(name, str) or not name:
         raise ConfigurationError(f"the name of a task type is a text, not {name!r}")
+
+
+def _templates(name: str, texts: Sequence[str]) -> tuple[str, ...]:
+    given: Sequence[object] = [texts] if isinstance(texts, str) else texts
+    if isinstance(texts, str) or not all(isinstance(text, str) and text for text in given):
+        raise ConfigurationError(f"throttle_keys of {name!r} are texts such as 'account:{{payload.account}}'")
+    try:
+        fields = [field for text in texts for _, field, _, _ in Formatter().parse(text) if field is not None]
+    except ValueError as exc:
+        raise ConfigurationError(f"throttle_keys of {name!r}: {exc}") from exc
+    if not all(re.fullmatch(r"payload([.\[].+)?", field) for field in fields):
+        raise ConfigurationError(
+            f"throttle_keys of {name!r} are made of the payload's fields, such as {{payload.account}}"
+        )
+    return tuple(texts)
 
 
 def _is_from(least: int, most: int, value: object) -> bool:

@@ -13,6 +13,7 @@ from tasklane.ids import derived_task_id, new_lease_id, new_task_id
 from tasklane.ports import BlobStore, Clock, TaskQueue, TaskStore
 from tasklane.registry import Registry, TaskType
 from tasklane.task import DEFAULT_TENANT, Callback, CallbackEvent, Status, Task
+from tasklane.throttle import MAX_KEY, MAX_KEYS
 from tasklane.transitions import MAX_DELAY_MS, Timing, next_look
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class Submission:
     retry: Mapping[str, Any] | None = None
     """Fields of RetryPolicy by name that are to differ from the type's: pauses, base, cap, age."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    throttle_keys: Sequence[str] = ()
+    """Whose limits are to hold for it, besides those of its type's own keys."""
     idempotency_key: str | None = None
     caller: str = ""
     """Who asks; idempotency keys of different callers never meet."""
@@ -79,9 +82,9 @@ class Submit:
         now = self._clock.now()
         task_type = self._registry.find(submission.type)
         payload = _payload_text(submission.payload)
-        task_type.parse_payload(payload)
+        keys = throttle_keys(submission.throttle_keys, task_type, task_type.parse_payload(payload))
         try:
-            task = self._new_task(submission, task_type, payload, now)
+            task = self._new_task(submission, task_type, payload, now).evolve(throttle_keys=keys)
         except InvalidRequest:
             # What was right at first may be wrong by now (its expiry has passed); a repetition still gets its task.
             if (earlier := self._earlier(submission)) is None:
@@ -143,6 +146,27 @@ class Submit:
             contract=submission.contract,
         )
         return task.evolve(due_at=next_look(task, now, self._timing))
+
+
+def throttle_keys(given: Sequence[str], task_type: TaskType, payload: Any) -> tuple[str, ...]:
+    """The keys that hold for a task: the given ones, and what its type makes of ``payload``. Raises InvalidPayload."""
+    keys = dict.fromkeys(given)
+    for template in task_type.throttle_keys:
+        try:
+            key = template.format(payload=payload)
+        except (LookupError, AttributeError, ValueError, TypeError) as exc:
+            raise InvalidPayload(
+                "The payload does not say whose limits hold for the task.",
+                [{"pointer": "/payload", "detail": f"{template!r} cannot be made of it: {exc}"}],
+            ) from exc
+        if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
+            detail = f"{template!r} makes a key of it that has not 1 to {MAX_KEY} printable characters."
+            raise InvalidPayload("The payload makes a key that is none.", [{"pointer": "/payload", "detail": detail}])
+        keys[key] = None
+    if len(keys) > MAX_KEYS:
+        detail = f"At most {MAX_KEYS}, those of its type included."
+        raise InvalidRequest("The task has too many keys.", [{"pointer": "/throttle_keys", "detail": detail}])
+    return tuple(sorted(keys))
 
 
 def _payload_text(payload: Mapping[str, Any]) -> str:

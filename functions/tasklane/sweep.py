@@ -5,8 +5,10 @@ Each change is one conditional write before its message is sent, so of two sweep
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,6 +17,8 @@ from tasklane.dispatch import send_callbacks, send_to_lanes
 from tasklane.errors import AttemptLost, Unavailable, public_details
 from tasklane.gate import Gate
 from tasklane.ids import new_lease_id
+from tasklane.limits import ManageLimits
+from tasklane.line import limit_key
 from tasklane.lines import Lines
 from tasklane.outcome import what_follows
 from tasklane.pause import PauseTasks
@@ -84,7 +88,9 @@ class Sweep:
         self._random = random
         self._gate = Gate(control=control, clock=clock)
         lines = Lines(store=store, queue=queue, clock=clock, timing=timing)
+        self._lines = lines
         self._pauses = PauseTasks(control=control, lines=lines, clock=clock)
+        self._limits = ManageLimits(control=control, lines=lines, clock=clock)
 
     def __call__(self, remaining: Callable[[], float]) -> SweepReport:
         """Sweep every shard, several at a time, until nothing is due or ``remaining`` seconds come to an end.
@@ -99,13 +105,14 @@ class Sweep:
         return total + self._release(remaining)
 
     def _release(self, remaining: Callable[[], float]) -> SweepReport:
-        """Look after the lines whose pause is over."""
+        """Look after the lines whose pause is over, or whose limit has room."""
         if remaining() <= RESERVE_SECONDS:
             return SweepReport(complete=False)
         try:
-            return SweepReport(sent=self._pauses.sweep(lambda: remaining() <= RESERVE_SECONDS))
+            sent = self._pauses.sweep(lambda: remaining() <= RESERVE_SECONDS)
+            return SweepReport(sent=sent + self._limits.sweep(lambda: remaining() <= RESERVE_SECONDS))
         except Unavailable as exc:
-            extra = {"action": "sweep_failed", "shard": "pauses", "error": str(exc)}
+            extra = {"action": "sweep_failed", "shard": "lines", "error": str(exc)}
             logger.warning("Lines could not be looked after.", extra=extra)
             return SweepReport(failed=1, complete=False)
 
@@ -137,8 +144,15 @@ class Sweep:
         written = [c.after for c, answer in zip(changes, answers, strict=True) if answer is True]
         workable = [task for task in written if self._registry.runs_here(task.type)]
         sent = send_to_lanes(self._queue, workable, now) + send_callbacks(self._callback_queue, written, now)
+        self._wake_next([c.before for c, answer in zip(changes, answers, strict=True) if answer is True])
         failed = sum(isinstance(step, Exception) for step in steps)
         return SweepReport(seen=len(tasks), changed=len(written), sent=sent, failed=failed)
+
+    def _wake_next(self, ended: Sequence[Task]) -> None:
+        """Wake who waits for what lost runs have given back."""
+        for key, count in Counter(key for task in ended for key in task.slots).items():
+            with suppress(Unavailable):  # the next sweep finds them
+                self._lines.wake(key, count)
 
     def _judged(self, task: Task, now: int) -> Change | Exception | None:
         try:
@@ -166,7 +180,8 @@ class Sweep:
         return Change(before=task, after=after, unchanged=("status", "run", "due_at", *lease))
 
     def _send_again(self, task: Task, now: int) -> Task:
-        if task.line is not None and task.line != self._gate.line_for(task.type, task.priority):
+        paused = task.line is not None and limit_key(task.line) is None
+        if paused and task.line != self._gate.line_for(task.type, task.priority):
             return transitions.let_go(task, now, self._timing)
         # A task that was promoted for the first time (it was too far off to be sent before) has not been sent yet.
         first = task.run_at is not None and task.run_at > now

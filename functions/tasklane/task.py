@@ -199,6 +199,14 @@ class Task:
     """Somebody called it off while it was running; its worker has not answered yet."""
     line: str | None = None
     """The line it waits in outside its lane, named by what holds it back; None: nothing does."""
+    throttle_keys: tuple[str, ...] = ()
+    """Whose limits hold for it."""
+    slots: tuple[str, ...] = ()
+    """The keys towards whose limits its present run counts; given back in the write that ends the run."""
+    reserved_at: int | None = None
+    """The time slot of its next start, where a limit by rate gave it one."""
+    reserved_on: int | None = None
+    """When that was reserved."""
     lease_id: str | None = None
     """Who wrote last, where that matters: tells a process its own write from another's when the answer was lost."""
     has_blobs: bool = False

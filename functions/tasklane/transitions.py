@@ -72,7 +72,9 @@ def moved_due(due_at: int, lease_end: int, timing: Timing) -> int | None:
     return None if lease_end <= due_at <= lease_end + timing.recovery_ms else lease_end
 
 
-def begun(task: Task, *, run: int, now: int, lease_id: str, lease_until: int, due_at: int | None) -> Task:
+def begun(
+    task: Task, *, run: int, now: int, lease_id: str, lease_until: int, due_at: int | None, slots: tuple[str, ...] = ()
+) -> Task:
     """A waiting task in the hands of a worker. ``due_at`` None: as it was."""
     return task.evolve(
         status=Status.RUNNING,
@@ -82,6 +84,9 @@ def begun(task: Task, *, run: int, now: int, lease_id: str, lease_until: int, du
         lease_until=lease_until,
         run_at=None,
         line=None,
+        slots=slots,
+        reserved_at=None,
+        reserved_on=None,
         progress=None,
         due_at=task.due_at if due_at is None else due_at,
     )
@@ -161,6 +166,12 @@ def held(task: Task, line: str, now: int, timing: Timing) -> Task:
     return task.evolve(due_at=next_look(task, now, timing))
 
 
+def put_off(task: Task, at: int, now: int, timing: Timing) -> Task:
+    """A waiting task whose time has come, and whose start has the time slot ``at``, which a limit by rate gave it."""
+    task = task.evolve(status=Status.PENDING, run_at=at, line=None, reserved_at=at, reserved_on=now, sends=0)
+    return task.evolve(due_at=next_look(task, now, timing))
+
+
 def let_go(task: Task, now: int, timing: Timing) -> Task:
     """A task that nothing holds back any more."""
     task = task.evolve(line=None, sends=0)
@@ -225,6 +236,9 @@ def _waiting(task: Task, at: int, now: int, timing: Timing) -> Task:
         status=Status.SCHEDULED if later else Status.PENDING,
         run_at=at if later else None,
         line=None,
+        slots=(),
+        reserved_at=None,
+        reserved_on=None,
         sends=0,
     )
     return task.evolve(due_at=next_look(task, now, timing))
@@ -240,6 +254,9 @@ def _final(task: Task, now: int, timing: Timing) -> Task:
         lease_until=None,
         run_at=None,
         line=None,
+        slots=(),
+        reserved_at=None,
+        reserved_on=None,
         cancel_requested=False,
         outcome_at=None if task.status is Status.COMPLETED else now,
         delete_at=now // 1000 + timing.retention_seconds,

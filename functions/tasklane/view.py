@@ -32,6 +32,7 @@ def task_view(task: Task, now: int, *, payload: Any, result: Any) -> dict[str, A
         "priority": task.priority,
         "tenant": task.tenant,
         "labels": dict(task.labels),
+        "throttle_keys": list(task.throttle_keys),
         "payload": payload,
         "result": result,
         "error": error_view(task),

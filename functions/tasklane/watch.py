@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, wait
 from typing import Final
 
@@ -39,8 +39,12 @@ class Watch:
         self._clock = clock
         self._timing = timing
 
-    def until_all_end(self, runs: Sequence[Run], ending: Ending) -> None:
+    def until_all_end(
+        self, runs: Sequence[Run], ending: Ending, next_runs: Callable[[], Sequence[Run]] = lambda: ()
+    ) -> None:
         """Hand runs to ``ending`` as they end, several at a time, until none is left and all outcomes are written.
+
+        ``next_runs`` is asked for more whenever some have ended.
 
         A run that overruns is abandoned first. A run that was lost to somebody else is dropped: it has no outcome.
         """
@@ -57,6 +61,7 @@ class Watch:
             lost = self._renew([run for run in (*left, *ending.unkept) if _has_news(run)])
             left = [run for run in left if run not in lost]
             ending.drop(lost)
+            left += next_runs()
 
     def _wait(self, runs: Sequence[Run], ending: Ending) -> None:
         futures = [run.future for run in runs]

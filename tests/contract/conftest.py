@@ -75,6 +75,7 @@ class Adapter(Protocol):
 
     def task_store(self) -> TaskStore: ...
     def control_store(self) -> ControlStore: ...
+    def both_stores(self) -> tuple[TaskStore, ControlStore]: ...
     def queues(self) -> Queues: ...
     def blob_store(self) -> BlobStore: ...
 
@@ -85,6 +86,10 @@ class MemoryAdapter:
 
     def control_store(self) -> ControlStore:
         return MemoryControlStore()
+
+    def both_stores(self) -> tuple[TaskStore, ControlStore]:
+        control = MemoryControlStore()
+        return MemoryTaskStore(control), control
 
     def queues(self) -> Queues:
         clock = ManualClock()
@@ -110,10 +115,15 @@ class AwsAdapter:
     batches: bool
 
     def task_store(self) -> TaskStore:
-        return DynamoDbTaskStore(self.aws.dynamodb, self.aws.a_table(), batches=self.batches)
+        return self.both_stores()[0]
 
     def control_store(self) -> ControlStore:
         return DynamoDbControlStore(self.aws.dynamodb, self.aws.a_control_table())
+
+    def both_stores(self) -> tuple[TaskStore, ControlStore]:
+        table, client = self.aws.a_control_table(), self.aws.dynamodb
+        tasks = DynamoDbTaskStore(client, self.aws.a_table(), control_table=table, batches=self.batches)
+        return tasks, DynamoDbControlStore(client, table)
 
     def queues(self) -> Queues:
         clock = SystemClock()

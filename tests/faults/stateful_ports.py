@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from tasklane.errors import AddressRefused, Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
-from tasklane.ports import BlobStore, Change, Claim, HttpResponse, TaskStore
+from tasklane.ports import BlobStore, Blocked, Change, Claim, HttpResponse, TaskStore
 from tasklane.task import Task
 from tests.faults.stateful_held import Crash, Held
 from tests.faults.stateful_model import Model, Request
@@ -122,7 +122,7 @@ class FaultyStore:
         numbers = [self._model.number(one) for one in task_ids]
         return self._faults.whole("get", numbers, lambda: self._store.get(task_ids))
 
-    def claim(self, claims: Sequence[Claim]) -> list[Task | Unavailable | None]:
+    def claim(self, claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
         return self._write("claim", claims, self._store.claim)
 
     def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:

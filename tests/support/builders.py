@@ -138,6 +138,10 @@ def a_task_with_every_field(**changes: Any) -> Task:
         uncounted=2,
         continuations=1,
         state=a_document('{"page":7}'),
+        throttle_keys=("account:7", "cluster"),
+        slots=("cluster",),
+        reserved_at=NOW + 10,
+        reserved_on=NOW + 11,
         line="pause:type:Größe#5 / x",
         cancel_requested=True,
     )
@@ -149,7 +153,9 @@ def a_message(task: Task | None = None, **changes: Any) -> TaskMessage:
     return replace(TaskMessage.of(task or a_task()), **changes)
 
 
-def a_claim(task: Task, *, now: int = NOW + 1000, due_at: int | None = None, **message: Any) -> Claim:
+def a_claim(
+    task: Task, *, now: int = NOW + 1000, due_at: int | None = None, takes: tuple[str, ...] = (), **message: Any
+) -> Claim:
     """A worker's claim of ``task``, with a lease id of its own."""
     return Claim(
         message=a_message(task, **message),
@@ -157,6 +163,7 @@ def a_claim(task: Task, *, now: int = NOW + 1000, due_at: int | None = None, **m
         lease_id=new_lease_id(),
         lease_until=now + task.timeout_seconds * 1000 + LEASE_MARGIN_MS,
         due_at=due_at,
+        takes=takes,
     )
 
 

@@ -25,7 +25,7 @@ from tasklane.callback import CallbackReport
 from tasklane.errors import Unavailable
 from tasklane.execute import BatchReport
 from tasklane.message import CallbackMessage, TaskMessage
-from tasklane.ports import Change, Claim, HttpResponse, Pause
+from tasklane.ports import Blocked, Change, Claim, HttpResponse, Pause
 from tasklane.registry import Registry
 from tasklane.settings import Settings
 from tasklane.submit import Submission, Submitted
@@ -47,8 +47,8 @@ SETTINGS = Settings(
 class UnreliableStore(MemoryTaskStore):
     """Refuses the next calls of a method as often as ``refuse`` says, and keeps what it was asked to write."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, control: MemoryControlStore | None = None) -> None:
+        super().__init__(control)
         self._refusals: Counter[str] = Counter()
         self.saved: list[Sequence[Change]] = []
         self.claimed: list[Sequence[Claim]] = []
@@ -67,7 +67,7 @@ class UnreliableStore(MemoryTaskStore):
             raise Unavailable("throttled")
         return super().get(task_ids)
 
-    def claim(self, claims: Sequence[Claim]) -> list[Task | Unavailable | None]:
+    def claim(self, claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
         self.claimed.append(claims)
         if self._is_refused("claim"):
             return [Unavailable("throttled")] * len(claims)
@@ -228,9 +228,10 @@ def an_installation(
 ) -> Installation:
     """An empty installation with these task types; ``answer`` is what receivers of callbacks say."""
     clock = ManualClock(NOW)
-    store, queues, blobs, http = UnreliableStore(), MemoryQueues(clock), UnreliableBlobs(), MemoryHttp(answer)
+    control = UnreliableControl()
+    store, queues, blobs, http = UnreliableStore(control), MemoryQueues(clock), UnreliableBlobs(), MemoryHttp(answer)
     dead_letters = MemoryQueues(clock)
-    lanes, control, mailer = UnreliableLanes(queues, clock), UnreliableControl(), MemoryMailer()
+    lanes, mailer = UnreliableLanes(queues, clock), MemoryMailer()
     services = Services(
         SETTINGS,
         registry=registry,

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict
 from tasklane.context import TaskContext
 from tasklane.document import INLINE_LIMIT, MAX_DOCUMENT
 from tasklane.errors import NonRetryable, RunLost
-from tasklane.execute import REPORT_RESERVE_SECONDS
 from tasklane.message import TaskMessage
 from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
+from tasklane.starter import REPORT_RESERVE_SECONDS
 from tasklane.task import CallbackState, Status, Task
 from tasklane.timestamps import rfc3339
 from tests.support.builders import NOW, a_task

@@ -11,9 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from tasklane.errors import Unavailable
-from tasklane.execute import REPORT_RESERVE_SECONDS
 from tasklane.invoke import MAX_LEFT_BEHIND, MAX_THREADS, Invoker
 from tasklane.registry import Registry
+from tasklane.starter import REPORT_RESERVE_SECONDS
 from tasklane.task import Status
 from tests.support.aws_lambda import sqs_event
 from tests.support.installation import Installation

@@ -4,17 +4,31 @@
 ``tasklane.ports``.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tasklane.adapters.limits import limit_key, limit_of, limit_update
 from tasklane.errors import Unavailable
 from tasklane.ports import Pause
+from tasklane.throttle import Limit, LimitState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 PAUSES: Final = "pause"
+LIMITS: Final = "limits"
+"""The list of limited keys; each limit is an item of its own, so that a busy one is nobody else's matter."""
+WAITING: Final = "waiting"
+"""The keys that somebody waits for."""
+KEYS: Final = 100
+"""The most keys one BatchGetItem takes."""
+ROUNDS: Final = 5
+"""How often keys that a BatchGetItem left unprocessed are asked for again."""
+RESERVATIONS: Final = 5
+"""How often a reservation is tried again because somebody else was first."""
 _REFUSED: Final = "ConditionalCheckFailedException"
 
 
@@ -27,23 +41,7 @@ class DynamoDbControlStore:
 
     def pauses(self) -> list[Pause]:
         """See ControlStore. One consistent query, however often it is paged: there are few."""
-        found: list[Any] = []
-        start: Any = {}
-        while True:
-            try:
-                answer = self._client.query(
-                    TableName=self._table,
-                    KeyConditionExpression="pk = :pk",
-                    ExpressionAttributeValues={":pk": {"S": PAUSES}},
-                    ConsistentRead=True,
-                    **start,
-                )
-            except (ClientError, BotoCoreError) as exc:
-                raise _unavailable(exc) from exc
-            found += answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return [_pause(item) for item in found]
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return [_pause(item) for item in self._all(PAUSES)]
 
     def put_pause(self, pause: Pause) -> Pause:
         """See ControlStore."""
@@ -77,6 +75,122 @@ class DynamoDbControlStore:
             return None
         return _pause(answer["Attributes"])
 
+    def put_limit(self, limit: Limit, *, restart: bool) -> None:
+        """See ControlStore. First the entry in the list: a limit that is not in it could not be found again."""
+        entry = {"pk": {"S": LIMITS}, "sk": {"S": limit.key}}
+        self._ask(lambda: self._client.put_item(TableName=self._table, Item=entry))
+        update = limit_update(limit, restart=restart)
+        self._ask(lambda: self._client.update_item(TableName=self._table, **update))
+
+    def remove_limit(self, key: str) -> None:
+        """See ControlStore. The item stays while tasks count towards it, and after: it is small."""
+        update = limit_update(Limit(key=key), restart=True)
+        self._ask(lambda: self._client.update_item(TableName=self._table, **update))
+        entry = {"pk": {"S": LIMITS}, "sk": {"S": key}}
+        self._ask(lambda: self._client.delete_item(TableName=self._table, Key=entry))
+
+    def limits(self, keys: Sequence[str]) -> dict[str, LimitState]:
+        """See ControlStore."""
+        items = [item for start in range(0, len(keys), KEYS) for item in self._batch_get(keys[start : start + KEYS])]
+        return {state.limit.key: state for state in map(limit_of, items) if state is not None}
+
+    def limit_keys(self, start: str | None, count: int) -> list[str]:
+        """See ControlStore."""
+        after: Any = {} if start is None else {"ExclusiveStartKey": {"pk": {"S": LIMITS}, "sk": {"S": start}}}
+        answer = self._ask(lambda: self._query(LIMITS, Limit=count, **after))
+        return [item["sk"]["S"] for item in answer["Items"]]
+
+    def reserve(self, limit: Limit, now: int, count: int) -> list[int]:
+        """See ControlStore. One update; two where it has been idle, or somebody else was first after that."""
+        assert limit.rate is not None  # noqa: S101 - what the caller looked for
+        now_us, ahead = now * 1000, count * limit.rate.interval_us
+        for _ in range(RESERVATIONS):
+            base = self._reserved(limit.key, "SET next_at = next_at + :ahead", "next_at >= :now", now_us, ahead)
+            if base is not None:
+                return limit.rate.starts(base, now_us, count)
+            condition = "attribute_not_exists(next_at) OR next_at < :now"
+            if self._reserved(limit.key, "SET next_at = :next", condition, now_us, ahead) is not None:
+                return limit.rate.starts(now_us, now_us, count)
+        raise Unavailable(f"the limit of {limit.key} is being changed by others")
+
+    def note_waiting(self, key: str, until: int) -> None:
+        """See ControlStore."""
+        item = {**_waiting_key(key), "until": {"N": str(until)}}
+        self._ask(lambda: self._client.put_item(TableName=self._table, Item=item))
+
+    def waited_for(self) -> dict[str, int]:
+        """See ControlStore."""
+        return {item["sk"]["S"]: int(item["until"]["N"]) for item in self._all(WAITING)}
+
+    def forget_waiting(self, key: str, until: int) -> None:
+        """See ControlStore."""
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key=_waiting_key(key),
+                ConditionExpression="#until = :until",
+                ExpressionAttributeNames={"#until": "until"},
+                ExpressionAttributeValues={":until": {"N": str(until)}},
+            )
+        except (ClientError, BotoCoreError) as exc:
+            if not _is_refusal(exc):
+                raise _unavailable(exc) from exc
+
+    def _reserved(self, key: str, expression: str, condition: str, now_us: int, ahead: int) -> int | None:
+        """What ``next_at`` was before (0: absent) where the condition held; None where it did not."""
+        values = {":now": {"N": str(now_us)}}
+        values |= {":ahead": {"N": str(ahead)}} if ":ahead" in expression else {":next": {"N": str(now_us + ahead)}}
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=limit_key(key),
+                UpdateExpression=expression,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ReturnValues="UPDATED_OLD",
+            )
+        except (ClientError, BotoCoreError) as exc:
+            if not _is_refusal(exc):
+                raise _unavailable(exc) from exc
+            return None
+        return int(answer.get("Attributes", {}).get("next_at", {"N": "0"})["N"])
+
+    def _batch_get(self, keys: Sequence[str]) -> list[Any]:
+        wanted: Any = {self._table: {"Keys": [limit_key(key) for key in keys], "ConsistentRead": True}}
+        found: list[Any] = []
+        for _ in range(ROUNDS):
+            answer = self._ask(partial(self._client.batch_get_item, RequestItems=wanted))
+            found += answer["Responses"].get(self._table, ())
+            wanted = answer.get("UnprocessedKeys")
+            if not wanted:
+                return found
+        raise Unavailable("the control table left keys of a batch unprocessed")
+
+    def _query(self, pk: str, **options: Any) -> Any:
+        return self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": pk}},
+            ConsistentRead=True,
+            **options,
+        )
+
+    def _all(self, pk: str) -> list[Any]:
+        found: list[Any] = []
+        start: Any = {}
+        while True:
+            answer = self._ask(partial(self._query, pk, **start))
+            found += answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return found
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _ask(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except (ClientError, BotoCoreError) as exc:
+            raise _unavailable(exc) from exc
+
     def forget_pause(self, pause: Pause) -> bool:
         """See ControlStore."""
         try:
@@ -95,6 +209,10 @@ class DynamoDbControlStore:
 
 def _key(target: str) -> dict[str, Any]:
     return {"pk": {"S": PAUSES}, "sk": {"S": target}}
+
+
+def _waiting_key(key: str) -> dict[str, Any]:
+    return {"pk": {"S": WAITING}, "sk": {"S": key}}
 
 
 def _pause(item: Any) -> Pause:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tasklane.adapters.items import SHARDS, Item, from_item, key, to_item
+from tasklane.adapters.limits import LimitedWrites, Refused
 from tasklane.adapters.writes import Write, change_write, claim_write, removal
 from tasklane.errors import Unavailable
 from tasklane.line import shards_of
-from tasklane.ports import Change, Claim
+from tasklane.ports import Blocked, Change, Claim
 from tasklane.task import Task
 
 if TYPE_CHECKING:
@@ -34,13 +35,17 @@ _R = TypeVar("_R")
 
 
 class DynamoDbTaskStore:
-    """Keeps tasks in a table. ``batches`` False writes one by one, for engines that do not speak PartiQL."""
+    """Keeps tasks in a table; ``control_table`` has the limits that claims count towards.
+
+    ``batches`` False writes one by one, for engines that do not speak PartiQL.
+    """
 
     shards: Sequence[str] = SHARDS
 
-    def __init__(self, client: "DynamoDBClient", table: str, *, batches: bool = True) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, *, control_table: str = "", batches: bool = True) -> None:
         self._client = client
         self._table = table
+        self._limited = LimitedWrites(client, table, control_table)
         self._batches = batches
 
     def put(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
@@ -61,13 +66,20 @@ class DynamoDbTaskStore:
                     found[item["task_id"]["S"]] = _read(item)
         return found
 
-    def claim(self, claims: Sequence[Claim]) -> list[Task | Unavailable | None]:
-        """See TaskStore. The item comes back with the write, so a claim costs no read."""
-        return self._write_and_see([claim_write(claim) for claim in claims])
+    def claim(self, claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
+        """See TaskStore. The item comes back with the write, so a claim costs no read, but for one with limits."""
+        free = [claim for claim in claims if not claim.takes]
+        answers = iter(self._write_and_see([claim_write(claim) for claim in free]) if free else ())
+        full: set[str] = set()
+        return [self._claim_limited(claim, full) if claim.takes else next(answers) for claim in claims]
 
     def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
         """See TaskStore."""
-        writes = [change_write(change) for change in changes]
+        free = [change for change in changes if not _given_back(change)]
+        answers = iter(self._save_all([change_write(change) for change in free]) if free else ())
+        return [self._save_limited(change) if _given_back(change) else next(answers) for change in changes]
+
+    def _save_all(self, writes: Sequence[Write]) -> list[bool | Unavailable]:
         if len(writes) == 1 or not self._batches:
             return [self._save(write) for write in writes]
         return _each_chunk(writes, lambda chunk: self._execute(chunk, returning=False), _saved)
@@ -195,6 +207,29 @@ class DynamoDbTaskStore:
             return existing is not None and write.has_happened(existing)
         return True
 
+    def _claim_limited(self, claim: Claim, full: set[str]) -> Task | Blocked | Unavailable | None:
+        """``full``: keys that have just been found without room; they are not asked about again."""
+        known = next((key for key in claim.takes if key in full), None)
+        write = claim_write(claim)
+        answer = Blocked(key=known) if known else self._limited.write(write, takes=claim.takes)
+        if isinstance(answer, Blocked):
+            full.add(answer.key)
+        if isinstance(answer, Blocked | Unavailable):
+            return answer
+        if answer is not None:
+            return _read_or_unavailable(answer.item) if write.has_happened(answer.item) else None
+        try:
+            return self.get([claim.message.task_id]).get(claim.message.task_id)
+        except Unavailable as exc:
+            return exc
+
+    def _save_limited(self, change: Change) -> bool | Unavailable:
+        write = change_write(change)
+        answer = self._limited.write(write, gives=_given_back(change))
+        if isinstance(answer, Refused):
+            return write.has_happened(answer.item)
+        return answer if isinstance(answer, Unavailable) else True
+
     def _remove(self, task: Task) -> bool | Unavailable:
         try:
             self._client.delete_item(TableName=self._table, **removal(task))
@@ -253,6 +288,10 @@ def _seen(write: Write, response: Any) -> Task | Unavailable | None:
     if _code(response) is None:
         return _read_or_unavailable(response["Item"])
     return _read_or_unavailable(response["Error"]["Item"]) if _saved(write, response) else None
+
+
+def _given_back(change: Change) -> list[str]:
+    return [key for key in change.before.slots if key not in change.after.slots]
 
 
 def _saved(write: Write, response: Any) -> bool:

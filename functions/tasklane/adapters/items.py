@@ -54,6 +54,8 @@ _NUMBERS: Final = (
     "run",
     "uncounted",
     "continuations",
+    "reserved_at",
+    "reserved_on",
     "lease_until",
     "started_at",
     "finished_at",
@@ -92,8 +94,6 @@ def to_item(task: Task) -> Item:
             if value is not None and value != _NOT_STORED.get(name):
                 item[name] = {kind: str(value)}
     item |= {name: {"BOOL": True} for name in _FLAGS if getattr(task, name)}
-    if task.line is not None:
-        item |= {"line": {"S": line.shard_of(task.line, _hash(task.id))}, "line_rank": {"S": line.rank(task)}}
     if task.labels:
         item["labels"] = {"M": {name: {"S": value} for name, value in task.labels.items()}}
     if task.retry:
@@ -104,7 +104,7 @@ def to_item(task: Task) -> Item:
         item["attempts"] = {"L": [_plain(asdict(attempt)) for attempt in task.attempts]}
     item |= _document("payload", task.payload)
     item |= _document("result", task.result, like=task.payload) | _document("state", task.state)
-    return item | _progress_item(task.progress) | _callback_item(task.callback)
+    return item | _held_back(task) | _progress_item(task.progress) | _callback_item(task.callback)
 
 
 def from_item(item: Mapping[str, Value]) -> Task:
@@ -122,6 +122,8 @@ def from_item(item: Mapping[str, Value]) -> Task:
         retry=json.loads(item["retry"]["S"]) if "retry" in item else None,
         labels={name: value["S"] for name, value in item.get("labels", {}).get("M", {}).items()},
         line=item["line"]["S"].rpartition("#")[0] if "line" in item else None,
+        throttle_keys=tuple(one["S"] for one in item.get("throttle_keys", {}).get("L", ())),
+        slots=tuple(one["S"] for one in item.get("slots", {}).get("L", ())),
         progress=_read_progress(item),
         error=ErrorDetails(**_value(item["error"])) if "error" in item else None,
         attempts=tuple(_read_attempt(_value(one)) for one in item.get("attempts", {}).get("L", ())),
@@ -157,6 +159,17 @@ def _read_document(name: str, item: Mapping[str, Value], like: Document | None =
     inflate = zlib.decompressobj(zdict=_dictionary(like))
     text = value["S"] if "S" in value else inflate.decompress(bytes(value["B"])).decode()
     return Document(text=text, size=len(text.encode()))
+
+
+def _held_back(task: Task) -> Item:
+    item: Item = {
+        name: {"L": [{"S": key} for key in keys]}
+        for name, keys in (("throttle_keys", task.throttle_keys), ("slots", task.slots))
+        if keys
+    }
+    if task.line is None:
+        return item
+    return item | {"line": {"S": line.shard_of(task.line, _hash(task.id))}, "line_rank": {"S": line.rank(task)}}
 
 
 def _hash(task_id: str) -> int:

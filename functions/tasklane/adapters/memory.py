@@ -6,14 +6,16 @@ They keep the contract that the AWS adapters keep (one suite runs on both), for 
 import base64
 import itertools
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tasklane.errors import ConfigurationError, NonRetryable, Unavailable
 from tasklane.line import rank
 from tasklane.message import CallbackMessage, TaskMessage
-from tasklane.ports import Change, Claim, Clock, Delivery, Depth, HttpResponse, Pause
+from tasklane.ports import Blocked, Change, Claim, Clock, Delivery, Depth, HttpResponse, Pause
 from tasklane.task import Task
+from tasklane.throttle import Limit, LimitState
 from tasklane.transitions import begun
 
 
@@ -37,8 +39,10 @@ class MemoryTaskStore:
 
     shards: Sequence[str] = ("0", "1")
 
-    def __init__(self) -> None:
+    def __init__(self, control: "MemoryControlStore | None" = None) -> None:
+        """``control`` knows the limits that hold for claims."""
         self._tasks: dict[str, Task] = {}
+        self._control = control or MemoryControlStore()
         self._lock = threading.Lock()
 
     def put(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
@@ -51,7 +55,7 @@ class MemoryTaskStore:
         with self._lock:
             return {one: self._tasks[one] for one in task_ids if one in self._tasks}
 
-    def claim(self, claims: Sequence[Claim]) -> list[Task | Unavailable | None]:
+    def claim(self, claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
         """See TaskStore."""
         with self._lock:
             return [self._claim(claim) for claim in claims]
@@ -104,7 +108,7 @@ class MemoryTaskStore:
             self._tasks[task.id] = task
         return self._tasks[task.id]
 
-    def _claim(self, claim: Claim) -> Task | None:
+    def _claim(self, claim: Claim) -> Task | Blocked | None:
         message, task = claim.message, self._tasks.get(claim.message.task_id)
         if task is None:
             return None
@@ -112,6 +116,8 @@ class MemoryTaskStore:
             return task
         if (task.run, task.status.value) != (message.run - 1, message.status):
             return None
+        if (full := self._control.take(claim.takes)) is not None:
+            return Blocked(key=full)
         self._tasks[task.id] = begun(
             task,
             run=message.run,
@@ -119,6 +125,7 @@ class MemoryTaskStore:
             lease_id=claim.lease_id,
             lease_until=claim.lease_until,
             due_at=claim.due_at,
+            slots=claim.takes,
         )
         return self._tasks[task.id]
 
@@ -132,6 +139,7 @@ class MemoryTaskStore:
         if any(getattr(task, name) != getattr(before, name) for name in change.unchanged):
             return False
         self._tasks[task.id] = task.evolve(**{name: getattr(after, name) for name in differing})
+        self._control.give_back([key for key in before.slots if key not in after.slots])
         return True
 
     def _remove(self, task: Task) -> bool:
@@ -158,6 +166,10 @@ class MemoryControlStore:
 
     def __init__(self) -> None:
         self._pauses: dict[str, Pause] = {}
+        self._limits: dict[str, Limit] = {}
+        self._in_use: Counter[str] = Counter()
+        self._next_us: dict[str, int] = {}
+        self._waited_for: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def pauses(self) -> list[Pause]:
@@ -180,6 +192,71 @@ class MemoryControlStore:
             if there is not None and there.resumed_at is None:
                 self._pauses[target] = replace(there, resumed_at=now)
             return self._pauses.get(target)
+
+    def put_limit(self, limit: Limit, *, restart: bool) -> None:
+        """See ControlStore."""
+        with self._lock:
+            self._limits[limit.key] = limit
+            if restart:
+                self._next_us.pop(limit.key, None)
+
+    def remove_limit(self, key: str) -> None:
+        """See ControlStore."""
+        with self._lock:
+            self._limits.pop(key, None)
+
+    def limits(self, keys: Sequence[str]) -> dict[str, LimitState]:
+        """See ControlStore."""
+        with self._lock:
+            return {
+                key: LimitState(limit=self._limits[key], in_use=self._in_use[key])
+                for key in keys
+                if key in self._limits
+            }
+
+    def limit_keys(self, start: str | None, count: int) -> list[str]:
+        """See ControlStore."""
+        with self._lock:
+            return sorted((key for key in self._limits if start is None or key > start), key=str.encode)[:count]
+
+    def reserve(self, limit: Limit, now: int, count: int) -> list[int]:
+        """See ControlStore."""
+        assert limit.rate is not None  # noqa: S101 - what the caller looked for
+        with self._lock:
+            base = max(self._next_us.get(limit.key, 0), now * 1000)
+            self._next_us[limit.key] = base + count * limit.rate.interval_us
+        return limit.rate.starts(base, now * 1000, count)
+
+    def note_waiting(self, key: str, until: int) -> None:
+        """See ControlStore."""
+        with self._lock:
+            self._waited_for[key] = until
+
+    def waited_for(self) -> dict[str, int]:
+        """See ControlStore."""
+        with self._lock:
+            return dict(self._waited_for)
+
+    def forget_waiting(self, key: str, until: int) -> None:
+        """See ControlStore."""
+        with self._lock:
+            if self._waited_for.get(key) == until:
+                del self._waited_for[key]
+
+    def take(self, keys: Sequence[str]) -> str | None:
+        """Count one more task towards each of these, or none of them: then the first that has no room."""
+        with self._lock:
+            for key in keys:
+                most = self._limits[key].max_concurrent if key in self._limits else None
+                if most is not None and self._in_use[key] >= most:
+                    return key
+            self._in_use.update(keys)
+            return None
+
+    def give_back(self, keys: Sequence[str]) -> None:
+        """Count one task less towards each of these."""
+        with self._lock:
+            self._in_use.subtract(keys)
 
     def forget_pause(self, pause: Pause) -> bool:
         """See ControlStore."""

@@ -110,12 +110,14 @@ def claim_write(claim: Claim) -> Write:
         "lease_id": {"S": claim.lease_id},
         "lease_until": {"N": str(claim.lease_until)},
     }
+    if claim.takes:
+        values["slots"] = {"L": [{"S": key} for key in claim.takes]}
     if claim.due_at is not None:
         values["due_at"] = {"N": str(claim.due_at)}
     return Write(
         task_id=message.task_id,
         values=values,
-        removed=("run_at", "progress", "progress_message", "line", "line_rank"),
+        removed=("run_at", "progress", "progress_message", "line", "line_rank", "reserved_at", "reserved_on"),
         expected={"status": {"S": message.status}, "run": {"N": str(message.run - 1)}},
     )
 

@@ -126,7 +126,8 @@ def an_installation(registry: Registry | None = None, **ports: Any) -> Iterator[
     """A running installation; ``ports`` replace those in memory."""
     clock = ManualClock()
     queues, dead_letters = MemoryQueues(clock), MemoryQueues(clock)
-    store, blobs = MemoryTaskStore(), MemoryBlobStore()
+    control = MemoryControlStore()
+    store, blobs = MemoryTaskStore(control), MemoryBlobStore()
     given: dict[str, Any] = {
         "store": store,
         "queue": MemoryTaskQueue(queues, clock),
@@ -134,7 +135,7 @@ def an_installation(registry: Registry | None = None, **ports: Any) -> Iterator[
         "dead_letters": dead_letters,
         "depths": MemoryQueueDepths(queues, dead_letters),
         "blobs": blobs,
-        "control": MemoryControlStore(),
+        "control": control,
         "clock": clock,
         "http": MemoryHttp(),
     }

@@ -125,6 +125,8 @@ def test_the_openapi_document_describes_every_route(api: Installation) -> None:
         "/v1/callbacks",
         "/v1/pauses",
         "/v1/lanes/{lane}/pause",
+        "/v1/limits",
+        "/v1/limits/{key}",
         "/v1/lanes/{lane}/resume",
         "/v1/task-types/{name}/pause",
         "/v1/task-types/{name}/resume",

@@ -1,0 +1,139 @@
+"""Limits as items of the control table, and the transactions that count tasks towards them.
+
+``pk`` is ``limit:`` and the key, ``sk`` is ``limit``; beside the fields of ``tasklane.throttle.Limit``:
+
+``used``     how many running tasks count towards it
+``next_at``  when the next reserved start may be (Unix microseconds)
+
+A run begins, and ends, in one transaction with the counts of its limits: so a count is always that of the records, and
+a worker that dies leaves nothing to be put right but the record itself.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tasklane.adapters.items import Item
+from tasklane.adapters.writes import Write
+from tasklane.errors import Unavailable
+from tasklane.ports import Blocked
+from tasklane.throttle import Limit, LimitState, Rate
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+CONFLICTS: Final = 8
+"""How often a transaction that met another one on the same item is tried."""
+CONFLICT_PAUSE_SECONDS: Final = 0.02
+_RATE: Final = ("rate_count", "rate_period_ms", "rate_burst")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """The record was not as the write expected it; ``item`` is what was there."""
+
+    item: Item
+
+
+class LimitedWrites:
+    """Writes of records that begin or end to count towards limits."""
+
+    def __init__(self, client: "DynamoDBClient", tasks_table: str, control_table: str) -> None:
+        self._client = client
+        self._tasks_table = tasks_table
+        self._control_table = control_table
+
+    def write(
+        self, write: Write, *, takes: Sequence[str] = (), gives: Sequence[str] = ()
+    ) -> Refused | Blocked | Unavailable | None:
+        """Make ``write``, count one more towards ``takes`` and one less towards ``gives``: all, or nothing.
+
+        None: done. A transaction that met another is tried again: it is over in milliseconds.
+        """
+        items = [
+            {"Update": {"TableName": self._tasks_table, **write.as_update()}},
+            *({"Update": self._take(key)} for key in takes),
+            *({"Update": self._give(key)} for key in gives),
+        ]
+        for number in range(CONFLICTS):
+            try:
+                self._client.transact_write_items(TransactItems=items)  # type: ignore[arg-type] # made of plain dicts
+            except (ClientError, BotoCoreError) as exc:
+                reasons = _reasons(exc)
+                codes = [reason.get("Code") for reason in reasons]
+                if "ConditionalCheckFailed" in codes:
+                    position = codes.index("ConditionalCheckFailed")
+                    return (
+                        Refused(item=reasons[0].get("Item", {})) if position == 0 else Blocked(key=takes[position - 1])
+                    )
+                if "TransactionConflict" not in codes:
+                    return Unavailable(f"the table did not take a transaction: {exc}")
+                time.sleep(CONFLICT_PAUSE_SECONDS * (number + 1) * random.random())  # noqa: S311 - no secret
+            else:
+                return None
+        return Unavailable("the table did not take a transaction: others came in between again and again")
+
+    def _take(self, key: str) -> dict[str, Any]:
+        return {
+            "TableName": self._control_table,
+            "Key": limit_key(key),
+            "UpdateExpression": "ADD used :one",
+            "ConditionExpression": (
+                "attribute_not_exists(max_concurrent) OR used < max_concurrent "
+                "OR (attribute_not_exists(used) AND max_concurrent > :zero)"
+            ),
+            "ExpressionAttributeValues": {":one": {"N": "1"}, ":zero": {"N": "0"}},
+        }
+
+    def _give(self, key: str) -> dict[str, Any]:
+        return {
+            "TableName": self._control_table,
+            "Key": limit_key(key),
+            "UpdateExpression": "ADD used :less",
+            "ExpressionAttributeValues": {":less": {"N": "-1"}},
+        }
+
+
+def limit_key(key: str) -> Item:
+    """The primary key of a limit's item."""
+    return {"pk": {"S": f"limit:{key}"}, "sk": {"S": "limit"}}
+
+
+def limit_update(limit: Limit, *, restart: bool) -> dict[str, Any]:
+    """UpdateItem's arguments that make an item say what ``limit`` says, and leave its count alone."""
+    values: Item = {"since": {"N": str(limit.since)}}
+    if limit.max_concurrent is not None:
+        values["max_concurrent"] = {"N": str(limit.max_concurrent)}
+    if limit.rate is not None:
+        rate = (limit.rate.count, limit.rate.period_ms, limit.rate.burst)
+        values |= {name: {"N": str(value)} for name, value in zip(_RATE, rate, strict=True)}
+    gone = [name for name in ("max_concurrent", *_RATE) if name not in values] + (["next_at"] if restart else [])
+    expression = f"SET {', '.join(f'#{name} = :{name}' for name in values)}"
+    if gone:
+        expression += f" REMOVE {', '.join(f'#{name}' for name in gone)}"
+    return {
+        "Key": limit_key(limit.key),
+        "UpdateExpression": expression,
+        "ExpressionAttributeNames": {f"#{name}": name for name in (*values, *gone)},
+        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
+    }
+
+
+def limit_of(item: Item) -> LimitState | None:
+    """What an item says; None where its key is not limited any more."""
+    numbers = {name: int(value["N"]) for name, value in item.items() if "N" in value}
+    most, count = numbers.get("max_concurrent"), numbers.get("rate_count")
+    if most is None and count is None:
+        return None
+    rate = Rate(count=count, period_ms=numbers["rate_period_ms"], burst=numbers["rate_burst"]) if count else None
+    key = item["pk"]["S"].removeprefix("limit:")
+    limit = Limit(key=key, max_concurrent=most, rate=rate, since=numbers.get("since", 0))
+    return LimitState(limit=limit, in_use=numbers.get("used", 0))
+
+
+def _reasons(exc: Exception) -> list[Any]:
+    return list(exc.response.get("CancellationReasons", ())) if isinstance(exc, ClientError) else []

@@ -1,0 +1,53 @@
+"""A worker whose task has ended takes the next one that waited for the same limit, without the way over a lane."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from tasklane.claims import Claimed, Claims
+from tasklane.ending import Ending
+from tasklane.run import Run
+from tasklane.starter import REPORT_RESERVE_SECONDS
+
+CHAIN_SECONDS: Final = 10.0
+"""After this time in one batch the next in line go over their lanes: other tasks wait there for this process, too."""
+
+
+class Chain:
+    """The successors of one batch's runs."""
+
+    def __init__(
+        self,
+        *,
+        claims: Claims,
+        ending: Ending,
+        begin: Callable[[Sequence[Claimed]], list[Run]],
+        remaining: Callable[[], float],
+    ) -> None:
+        self._claims = claims
+        self._ending = ending
+        self._begin = begin
+        self._remaining = remaining
+        self._until = time.monotonic() + CHAIN_SECONDS
+
+    def after_joining(self, keys: Iterable[str]) -> list[Run]:
+        """Look once after the lines that tasks have just joined: their limit may have got room meanwhile."""
+        return self._successors(Counter(keys))
+
+    def next_runs(self) -> list[Run]:
+        """The runs that follow those whose outcomes have been written since this was asked before."""
+        if not self._ending.freed:
+            return []
+        freed, self._ending.freed = self._ending.freed, []
+        return self._successors(Counter(freed))
+
+    def _successors(self, room: Counter[str]) -> list[Run]:
+        runs: list[Run] = []
+        for key in sorted(room):
+            if time.monotonic() < self._until:
+                seconds = self._remaining() - REPORT_RESERVE_SECONDS
+                runs += self._begin(self._claims.next_in_line(key, room[key], seconds))
+            else:
+                self._claims.wake(key, room[key])
+        return runs

@@ -1,0 +1,165 @@
+"""Brings announced tasks to their claims: what may not start now is seen to, the rest is claimed in one request."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from tasklane import transitions
+from tasklane.admission import Admission
+from tasklane.errors import Unavailable
+from tasklane.gate import Gate
+from tasklane.ids import new_lease_id
+from tasklane.limiter import Limiter, Plan, Start
+from tasklane.line import limit_key, limit_line
+from tasklane.lines import Lines
+from tasklane.message import TaskMessage
+from tasklane.ports import Blocked, CallbackQueue, Claim, Clock, ControlStore, TaskQueue, TaskStore
+from tasklane.task import Task
+from tasklane.transitions import Timing
+
+logger = logging.getLogger(__name__)
+
+NOTED_MS: Final = 300_000
+"""For how long it is noted that somebody waits for a key; noted again by who joins its line after half of that."""
+LOOKS: Final = 10
+"""How many that stand in a line are looked at for one that may start: the others wait for another key as well."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimed:
+    """A task in this worker's hands; its handler starts ``at`` that time (Unix milliseconds), or at once."""
+
+    task: Task
+    at: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimings:
+    """What became of a batch of messages: claimed, to be announced again, refused (doubled or late)."""
+
+    claimed: tuple[Claimed, ...] = ()
+    unhandled: frozenset[TaskMessage] = frozenset()
+    refused: int = 0
+    waited_for: frozenset[str] = frozenset()
+    """The keys whose lines somebody has just joined."""
+
+
+class Claims:
+    """Claims tasks, within what is paused and what is limited."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        queue: TaskQueue,
+        callback_queue: CallbackQueue,
+        control: ControlStore,
+        clock: Clock,
+        timing: Timing,
+    ) -> None:
+        self._store = store
+        self._control = control
+        self._clock = clock
+        self._timing = timing
+        self._noted: dict[str, int] = {}
+        self._lines = Lines(store=store, queue=queue, clock=clock, timing=timing)
+        self._gate = Gate(control=control, clock=clock)
+        self._limiter = Limiter(control=control, store=store, clock=clock)
+        self._admission = Admission(
+            store=store,
+            queue=queue,
+            callback_queue=callback_queue,
+            gate=self._gate,
+            lines=self._lines,
+            clock=clock,
+            timing=timing,
+        )
+
+    def of(self, messages: Sequence[TaskMessage], standing: str | None = None) -> Claimings:
+        """Claim the tasks that ``messages`` announce, as far as they may start now.
+
+        ``standing``: the key in whose line they are.
+        """
+        admitted = self._admission(messages)
+        return self._claim(self._limiter.plan(admitted.startable), admitted.unhandled, standing)
+
+    def next_in_line(self, key: str, room: int, seconds: float) -> tuple[Claimed, ...]:
+        """Claim at most ``room`` of those that wait for the limit of ``key``, the first in line first.
+
+        One that needs more than ``seconds``, or that should run alone, goes over its lane. One that waits for another
+        key too goes over to that key's line. What cannot be asked is left to the sweeper.
+        """
+        found: list[Claimed] = []
+        with suppress(Unavailable):
+            for message in self._standing(key):
+                if room <= 0:
+                    break
+                if message.lost or message.timeout_seconds > seconds:
+                    self._lines.let_these_go(limit_line(key), [message.task_id], woken=True)
+                    room -= 1
+                    continue
+                claimings = self.of([message], standing=key)
+                if key in claimings.waited_for:
+                    break  # it stands where it stood: there is no more room
+                found += claimings.claimed
+                room -= len(claimings.claimed)
+        return tuple(found)
+
+    def wake(self, key: str, room: int) -> None:
+        """As ``next_in_line``, but the tasks go over their lanes to whoever has time for them."""
+        with suppress(Unavailable):
+            self._lines.wake(key, room)
+
+    def _standing(self, key: str) -> list[TaskMessage]:
+        ids = self._store.in_line(limit_line(key), LOOKS)
+        tasks = self._store.get(ids) if ids else {}
+        standing = [tasks[one] for one in ids if one in tasks and tasks[one].line == limit_line(key)]
+        return [TaskMessage.woken_up(task) for task in standing]
+
+    def _claim(self, plan: Plan, unhandled: frozenset[TaskMessage], standing: str | None) -> Claimings:
+        now = self._clock.now()
+        answers = self._store.claim([self._wish(start, now) for start in plan.starts]) if plan.starts else []
+        pairs = list(zip(plan.starts, answers, strict=True))
+        behind = plan.behind | {s.message: limit_line(a.key) for s, a in pairs if isinstance(a, Blocked)}
+        again = {*unhandled, *plan.unhandled, *(s.message for s, a in pairs if isinstance(a, Unavailable))}
+        joining = {message: line for message, line in behind.items() if limit_key(line) != standing}
+        if joining:
+            again |= self._hold(joining)
+        if plan.later:
+            again |= self._lines.put_off(plan.later)
+        refused = sum(answer is None for answer in answers)
+        if refused:
+            logger.info("Some messages were doubled or late.", extra={"action": "claim_refused", "count": refused})
+        return Claimings(
+            claimed=tuple(Claimed(task=answer, at=start.at) for start, answer in pairs if isinstance(answer, Task)),
+            unhandled=frozenset(again),
+            refused=refused,
+            waited_for=frozenset(key for line in behind.values() if (key := limit_key(line)) is not None),
+        )
+
+    def _hold(self, lines: dict[TaskMessage, str]) -> frozenset[TaskMessage]:
+        """Let these stand in the lines of their limits. That somebody does is noted first: the sweeper looks there."""
+        now = self._clock.now()
+        try:
+            for key in sorted({key for line in lines.values() if (key := limit_key(line)) is not None}):
+                if self._noted.get(key, 0) < now + NOTED_MS // 2:
+                    self._control.note_waiting(key, now + NOTED_MS)
+                    self._noted[key] = now + NOTED_MS
+        except Unavailable:
+            return frozenset(lines)
+        return self._lines.hold(lines)
+
+    def _wish(self, start: Start, now: int) -> Claim:
+        message = start.message
+        lead = max(0, (start.at or now) - now)
+        until = transitions.lease_until(message.timeout_seconds, now) + lead
+        return Claim(
+            message=message,
+            now=now,
+            lease_id=new_lease_id(),
+            lease_until=until,
+            due_at=transitions.moved_due(message.due_at, until, self._timing),
+            takes=start.takes,
+        )

@@ -1,0 +1,71 @@
+"""Begins runs: claimed tasks in, handlers at work out."""
+
+import asyncio
+import time
+from concurrent.futures import Future
+from typing import Any, Final
+
+from tasklane import document
+from tasklane.context import TaskContext
+from tasklane.errors import TasklaneError
+from tasklane.invoke import HandlerStopped, Invoker
+from tasklane.ports import BlobStore, Downloader, Mailer
+from tasklane.registry import Registry, TaskType
+from tasklane.run import Run
+from tasklane.save import patiently
+from tasklane.task import Task
+
+REPORT_RESERVE_SECONDS: Final = 3.0
+"""Kept back from an invocation's time, so that the outcome of what overran can still be written."""
+
+
+class Starter:
+    """Starts handlers. What prevents a start is the outcome of the run."""
+
+    def __init__(
+        self, *, registry: Registry, invoker: Invoker, blobs: BlobStore, downloader: Downloader, mailer: Mailer
+    ) -> None:
+        self._registry = registry
+        self._invoker = invoker
+        self._blobs = blobs
+        self._downloader = downloader
+        self._mailer = mailer
+
+    def begin(self, task: Task, remaining: float, wait_seconds: float = 0.0) -> Run:
+        """Start the handler of ``task``, after ``wait_seconds``; ``remaining`` are the seconds this process has."""
+        seconds = max(0.0, min(task.timeout_seconds, remaining - REPORT_RESERVE_SECONDS - wait_seconds))
+        deadline = time.monotonic() + wait_seconds + seconds
+        context = TaskContext(
+            task=task, deadline=deadline, blobs=self._blobs, downloader=self._downloader, mailer=self._mailer
+        )
+        try:
+            task_type = self._registry.find(task.type)
+            future = self._start(task, task_type, context, time.monotonic() + wait_seconds)
+        except (TasklaneError, RuntimeError) as exc:  # RuntimeError: no thread can be started any more
+            task_type = TaskType(name=task.type)
+            future = Future()
+            future.set_exception(exc)
+        return Run(task=task, task_type=task_type, context=context, future=future, seconds=seconds, deadline=deadline)
+
+    def _start(self, task: Task, task_type: TaskType, context: TaskContext, start: float) -> "Future[Any]":
+        handler = task_type.handler
+        if handler is None:
+            raise HandlerStopped(f"task type {task.type!r} has no handler here")
+
+        def arguments() -> tuple[Any, ...]:
+            payload = task_type.parse_payload(patiently(lambda: document.read_text(task.payload, self._blobs)))
+            return (payload, context) if task_type.wants_context else (payload,)
+
+        async def run_async() -> Any:
+            # A large payload is fetched over the network: in a thread, so that the rest of the batch goes on.
+            inline = task.payload.blob_key is None
+            given = arguments() if inline else await asyncio.to_thread(arguments)
+            await asyncio.sleep(max(0.0, start - time.monotonic()))
+            return await handler(*given)
+
+        def run_plain() -> Any:
+            given = arguments()
+            time.sleep(max(0.0, start - time.monotonic()))
+            return handler(*given)
+
+        return self._invoker.start(run_async if task_type.is_async else run_plain, is_async=task_type.is_async)

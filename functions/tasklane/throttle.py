@@ -1,0 +1,85 @@
+"""Limits by key: how many tasks of a key run at once, and how fast they start. Pure decisions, no I/O.
+
+A rate is kept by reservation (the virtual scheduling algorithm of ITU-T I.371, known as GCRA): each start moves one
+number ahead, and what that number was says when the start may be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+MAX_KEY: Final = 200
+"""Characters of the longest key."""
+MAX_KEYS: Final = 10
+"""Keys of one task; a transaction of the table takes a hundred items."""
+STRETCH: Final = 1.05
+"""Starts are this much further apart than the rate says: a start that is a little late then breaks no window."""
+LATE_PART: Final = 0.05
+"""A start may be late by this part of the period, or by one interval, and still count as the reserved one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """``count`` starts in ``period_ms``, evenly spread, of which ``burst`` may come at once."""
+
+    count: int
+    period_ms: int
+    burst: int = 1
+
+    @property
+    def interval_us(self) -> int:
+        """Microseconds from one start to the next."""
+        return max(1, round(self.period_ms * 1000 * STRETCH / self.count))
+
+    @property
+    def tolerance_ms(self) -> int:
+        """How late a start may be; later it needs another time slot, lest it come together with others."""
+        return max(self.interval_us // 1000, round(self.period_ms * LATE_PART))
+
+    def starts(self, base_us: int, now_us: int, count: int) -> list[int]:
+        """When ``count`` starts may be (Unix milliseconds) whose reservations begin at ``base_us``."""
+        ahead = (self.burst - 1) * self.interval_us
+        return [max(now_us, base_us + n * self.interval_us - ahead) // 1000 for n in range(count)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """What holds for the tasks that name ``key``. ``max_concurrent`` None, ``rate`` None: not limited so.
+
+    ``since`` is when the rate was set: time slots that were reserved before are void.
+    """
+
+    key: str
+    max_concurrent: int | None = None
+    rate: Rate | None = None
+    since: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LimitState:
+    """A limit, and how many tasks count towards it now."""
+
+    limit: Limit
+    in_use: int
+
+    @property
+    def room(self) -> int | None:
+        """How many more may run now; None: any number."""
+        most = self.limit.max_concurrent
+        return None if most is None else max(0, most - self.in_use)
+
+
+def concurrent_keys(limits: Sequence[Limit]) -> tuple[str, ...]:
+    """The keys among these that limit how many run at once, in the one order in which they are always taken."""
+    return tuple(sorted(limit.key for limit in limits if limit.max_concurrent is not None))
+
+
+def is_valid(reserved_at: int | None, reserved_on: int | None, limits: Sequence[Limit], now: int) -> bool:
+    """True where the time slot ``reserved_at``, reserved at the time ``reserved_on``, still may be used for a start."""
+    rated = [limit for limit in limits if limit.rate is not None]
+    if reserved_at is None or reserved_on is None:
+        return not rated
+    late = now - reserved_at
+    return all(
+        reserved_on >= limit.since and late <= limit.rate.tolerance_ms for limit in rated if limit.rate is not None
+    )
