@@ -28,7 +28,7 @@ class Event:
     """Until when it can be fetched there."""
 
 
-NOT_TOLD: Final = ("payload", "callback", "timings", "contract", "held_by")
+NOT_TOLD: Final = ("payload", "callback", "timings", "contract", "held_by", "throttle_keys")
 """Members of a task's view that a callback leaves out: what its receiver knows, or what is no business of his."""
 Builder: TypeAlias = Callable[[Event], dict[str, Any]]
 

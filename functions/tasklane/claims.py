@@ -1,7 +1,7 @@
 """Brings announced tasks to their claims: what may not start now is seen to, the rest is claimed in one request."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -77,13 +77,13 @@ class Claims:
             timing=timing,
         )
 
-    def of(self, messages: Sequence[TaskMessage], standing: str | None = None) -> Claimings:
+    def of(self, messages: Sequence[TaskMessage], known: Task | None = None) -> Claimings:
         """Claim the tasks that ``messages`` announce, as far as they may start now.
 
-        ``standing``: the key in whose line they are.
+        ``known``: the record of the only one, which stands in a line.
         """
         admitted = self._admission(messages)
-        return self._claim(self._limiter.plan(admitted.startable), admitted.unhandled, standing)
+        return self._claim(self._limiter.plan(admitted.startable), admitted.unhandled, known)
 
     def next_in_line(self, key: str, room: int, seconds: float) -> tuple[Claimed, ...]:
         """Claim at most ``room`` of those that wait for the limit of ``key``, the first in line first.
@@ -93,14 +93,15 @@ class Claims:
         """
         found: list[Claimed] = []
         with suppress(Unavailable):
-            for message in self._standing(key):
+            for task in self._standing(key, room):
                 if room <= 0:
                     break
+                message = TaskMessage.woken_up(task)
                 if message.lost or message.timeout_seconds > seconds:
                     self._lines.let_these_go(limit_line(key), [message.task_id], woken=True)
                     room -= 1
                     continue
-                claimings = self.of([message], standing=key)
+                claimings = self.of([message], known=task)
                 if key in claimings.waited_for:
                     break  # it stands where it stood: there is no more room
                 found += claimings.claimed
@@ -112,19 +113,20 @@ class Claims:
         with suppress(Unavailable):
             self._lines.wake(key, room)
 
-    def _standing(self, key: str) -> list[TaskMessage]:
-        ids = self._store.in_line(limit_line(key), LOOKS)
-        tasks = self._store.get(ids) if ids else {}
-        standing = [tasks[one] for one in ids if one in tasks and tasks[one].line == limit_line(key)]
-        return [TaskMessage.woken_up(task) for task in standing]
+    def _standing(self, key: str, room: int) -> Iterator[Task]:
+        """Those in the line of ``key``, read a few at a time: mostly the first ones can start."""
+        ids = self._store.in_line(limit_line(key), LOOKS + room)
+        for chunk in (ids[:room], ids[room:]):
+            tasks = self._store.get(chunk) if chunk else {}
+            yield from (tasks[one] for one in chunk if one in tasks and tasks[one].line == limit_line(key))
 
-    def _claim(self, plan: Plan, unhandled: frozenset[TaskMessage], standing: str | None) -> Claimings:
+    def _claim(self, plan: Plan, unhandled: frozenset[TaskMessage], known: Task | None) -> Claimings:
         now = self._clock.now()
-        answers = self._store.claim([self._wish(start, now) for start in plan.starts]) if plan.starts else []
+        answers = self._store.claim([self._wish(start, now, known) for start in plan.starts]) if plan.starts else []
         pairs = list(zip(plan.starts, answers, strict=True))
         behind = plan.behind | {s.message: limit_line(a.key) for s, a in pairs if isinstance(a, Blocked)}
         again = {*unhandled, *plan.unhandled, *(s.message for s, a in pairs if isinstance(a, Unavailable))}
-        joining = {message: line for message, line in behind.items() if limit_key(line) != standing}
+        joining = {message: line for message, line in behind.items() if known is None or line != known.line}
         if joining:
             again |= self._hold(joining)
         if plan.later:
@@ -151,7 +153,7 @@ class Claims:
             return frozenset(lines)
         return self._lines.hold(lines)
 
-    def _wish(self, start: Start, now: int) -> Claim:
+    def _wish(self, start: Start, now: int, known: Task | None) -> Claim:
         message = start.message
         lead = max(0, (start.at or now) - now)
         until = transitions.lease_until(message.timeout_seconds, now) + lead
@@ -162,4 +164,5 @@ class Claims:
             lease_until=until,
             due_at=transitions.moved_due(message.due_at, until, self._timing),
             takes=start.takes,
+            known=known,
         )

@@ -28,6 +28,8 @@ class Claim:
     lease_id: str
     lease_until: int
     due_at: int | None = None
+    known: Task | None = None
+    """The record, where the caller has just read it: a claim with limits need not read it again."""
     takes: tuple[str, ...] = ()
     """The keys towards whose limits the run is to count: all of them have room, or it does not begin."""
 

@@ -72,7 +72,9 @@ class Watch:
             time.sleep(pause)
             return
         done, _ = wait([*futures, *keeping], timeout=pause, return_when=FIRST_COMPLETED)
-        if not done.isdisjoint(futures) and len(done) < len(futures):
+        # Who counts towards a limit has others waiting: its outcome is not kept for company.
+        at_once = any(run.task.slots for run in runs if run.future in done)
+        if not done.isdisjoint(futures) and len(done) < len(futures) and not at_once:
             wait(futures, timeout=LINGER_SECONDS, return_when=ALL_COMPLETED)
 
     def _renew(self, runs: Sequence[Run]) -> list[Run]:

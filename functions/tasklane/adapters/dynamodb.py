@@ -17,6 +17,7 @@ from tasklane.errors import Unavailable
 from tasklane.line import shards_of
 from tasklane.ports import Blocked, Change, Claim
 from tasklane.task import Task
+from tasklane.transitions import begun
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -218,6 +219,16 @@ class DynamoDbTaskStore:
             return answer
         if answer is not None:
             return _read_or_unavailable(answer.item) if write.has_happened(answer.item) else None
+        if claim.known is not None:
+            return begun(
+                claim.known,
+                run=claim.message.run,
+                now=claim.now,
+                lease_id=claim.lease_id,
+                lease_until=claim.lease_until,
+                due_at=claim.due_at,
+                slots=claim.takes,
+            )
         try:
             return self.get([claim.message.task_id]).get(claim.message.task_id)
         except Unavailable as exc:

@@ -1,0 +1,175 @@
+"""What limits do to a real installation, measured by the handlers themselves; `-s` shows the figures.
+
+The bars are ratios to what is ideal at these limits, on a machine that does nothing else. What may never be broken, the
+limits themselves, holds on any machine.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.e2e.local_run import LocalRun, local_run, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+HANDLER = '''
+"""Writes down when it began and when it ended."""
+
+import json
+import os
+import time
+
+from pydantic import BaseModel
+
+from tasklane.registry import task
+
+LOG = "FOLDER/runs"
+
+
+class Payload(BaseModel):
+    """How long."""
+
+    seconds: float = 0.0
+    name: str = ""
+
+
+@task("measured")
+def measured(payload: Payload) -> None:
+    """Take some time."""
+    begun = time.time()
+    time.sleep(payload.seconds)
+    line = json.dumps([payload.name, begun, time.time()]) + "\\n"
+    log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(log, line.encode())
+    os.close(log)
+'''
+
+
+@dataclass(frozen=True)
+class Ran:
+    name: str
+    begun: float
+    ended: float
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRun]:
+    folder = tmp_path_factory.mktemp("throttle")
+    with local_run(folder) as run:
+        (run.functions / "handlers" / "measured.py").write_text(HANDLER.replace("FOLDER", str(folder)))
+        with httpx.Client(base_url=run.url, timeout=30) as client:
+            wait_for(lambda: "measured" in client.get("/v1/task-types").text, 20, "the new type")
+        yield run
+
+
+@pytest.fixture
+def client(run: LocalRun) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=run.url, timeout=30) as client:
+        yield client
+
+
+def submit(client: httpx.Client, count: int, name: str, keys: Sequence[Sequence[str]], seconds: float = 0.0) -> None:
+    def one(number: int) -> None:
+        payload = {"seconds": seconds, "name": name}
+        body = {"type": "measured", "payload": payload, "throttle_keys": keys[number % len(keys)]}
+        client.post("/v1/tasks", json=body).raise_for_status()
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(one, range(count)))
+
+
+def ran(folder: Path, name: str, count: int, seconds: float) -> list[Ran]:
+    """Wait for so many runs; in the order of their beginnings."""
+
+    def read() -> list[Ran] | None:
+        log = folder / "runs"
+        lines = log.read_text().splitlines() if log.exists() else []
+        found = [Ran(*json.loads(line)) for line in lines]
+        mine = sorted((one for one in found if one.name == name), key=lambda one: one.begun)
+        return mine if len(mine) >= count else None
+
+    found: list[Ran] = wait_for(read, seconds, f"{count} runs of {name}")
+    return found
+
+
+def most_at_once(runs: Sequence[Ran]) -> int:
+    moments = sorted([(one.begun, 1) for one in runs] + [(one.ended, -1) for one in runs])
+    now = most = 0
+    for _, step in moments:
+        now += step
+        most = max(most, now)
+    return most
+
+
+def most_in_a_window(runs: Sequence[Ran], seconds: float = 1.0) -> int:
+    starts = [one.begun for one in runs]
+    return max(sum(start <= other < start + seconds for other in starts) for start in starts)
+
+
+def test_so_many_at_once_and_hardly_slower_than_that_allows(
+    run: LocalRun, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks, seconds, at_once = 200, 0.2, 4
+    client.put("/v1/limits/four", json={"max_concurrent": at_once}).raise_for_status()
+    submitted = time.time()
+    submit(client, tasks, "four", [["four"]], seconds)
+
+    runs = ran(run.folder, "four", tasks, 60)
+
+    ideal = tasks * seconds / at_once
+    took = max(one.ended for one in runs) - runs[0].begun
+    with capsys.disabled():
+        since = max(one.ended for one in runs) - submitted
+        print(f"\n{tasks} tasks of {seconds} s, {at_once} at once: at most {most_at_once(runs)}, {took:.2f} s", end=" ")
+        print(f"({took / ideal:.2f} × ideal; {since:.2f} s since the first was submitted)")
+    assert len(runs) == tasks
+    assert most_at_once(runs) <= at_once
+    assert took <= 1.3 * ideal
+    wait_for(lambda: client.get("/v1/limits/four").json()["in_use"] == 0, 10, "every slot given back")
+
+
+def test_so_fast_and_hardly_slower_than_that_allows(
+    run: LocalRun, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks, rate = 100, 20
+    client.put("/v1/limits/twenty", json={"rate": {"count": rate}}).raise_for_status()
+    submitted = time.time()
+    submit(client, tasks, "twenty", [["twenty"]])
+
+    runs = ran(run.folder, "twenty", tasks, 60)
+
+    ideal = tasks / rate
+    took = runs[-1].begun - runs[0].begun
+    with capsys.disabled():
+        print(f"\n{tasks} tasks at {rate}/s: at most {most_in_a_window(runs)} in a second, {took:.2f} s", end=" ")
+        print(f"({took / ideal:.2f} × ideal; {runs[-1].ended - submitted:.2f} s since the first was submitted)")
+    assert len(runs) == tasks
+    assert most_in_a_window(runs) <= rate + 1
+    assert took <= 1.2 * ideal
+
+
+def test_keys_that_conflict_never_deadlock(
+    run: LocalRun, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in ("left", "right"):
+        client.put(f"/v1/limits/{key}", json={"max_concurrent": 1}).raise_for_status()
+    keys = [["left", "right"], ["right", "left"], ["left"], ["right"]]
+    submit(client, 80, "both", keys, 0.02)
+
+    runs = ran(run.folder, "both", 80, 60)
+
+    with capsys.disabled():
+        print(f"\n80 tasks of two keys that conflict: {max(one.ended for one in runs) - runs[0].begun:.2f} s")
+    assert len(runs) == 80
+    assert most_at_once(runs) <= 2
