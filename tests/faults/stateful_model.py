@@ -45,6 +45,7 @@ class Model:
         self._ended: Counter[tuple[str, int]] = Counter()
         self._ends: Counter[str] = Counter()
         self._told: dict[tuple[str, int], set[str]] = {}
+        self._events: dict[tuple[str, int], dict[int, tuple[str, str]]] = {}
         self._delivered: set[tuple[str, int]] = set()
 
     def number(self, task_id: str) -> int:
@@ -75,10 +76,18 @@ class Model:
             self._stands(after)
 
     def posts(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, int]:
-        """A receiver is told of an event: the task, and which of its ends."""
+        """A receiver is told of an event: the task, and which of its ends; 0 for what happened before an end."""
         content = json.loads(body)
-        task_id = content["data"]["id"]
+        task_id, number = content["data"]["id"], content["sequence"]
         with self._lock:
+            numbers = self._events.setdefault((task_id, 0), {})
+            same = numbers.setdefault(number, (content["type"], headers["webhook-id"]))
+            self.must(same == (content["type"], headers["webhook-id"]), f"two events of {task_id} are number {number}")
+            if content["type"] in ("task.running", "task.progress"):
+                self.must(number <= self.tasks[task_id].sequence, f"event {number} of {task_id} is still to come")
+                self.must(_is_signed(body, headers), f"an event of {task_id} is not signed")
+                return task_id, 0
+            self.must(number == max(numbers), f"the end of {task_id} is number {number}, and before it were {numbers}")
             task, event = self.tasks[task_id], (task_id, self._ends[task_id])
             told = self._told.setdefault(event, set())
             told.add(headers["webhook-id"])
@@ -134,7 +143,7 @@ class Model:
 
     def _forget(self, task_id: str) -> None:
         """What was noted of the last task with this id."""
-        for counter in (self._begun, self._ended, self._told):
+        for counter in (self._begun, self._ended, self._told, self._events):
             for key in [key for key in counter if key[0] == task_id]:
                 del counter[key]
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from tasklane.submit import Submission
-from tasklane.task import REOPENINGS, Task
+from tasklane.task import REOPENINGS, CallbackEvent, Task
 from tests.faults.stateful_held import Order
 from tests.faults.stateful_ports import Kind, Trouble
 from tests.faults.stateful_world import PAD, STEPS
@@ -40,6 +40,7 @@ wishes = st.fixed_dictionaries(
         "delay_seconds": st.sampled_from([None, 0, 1]) | delays,
         "expires_in": st.sampled_from([None, None, None, 1, 20, 600, 60 * DAY]),
         "callback": st.sampled_from([None, 200, 200, 500, 410]),
+        "events": st.sampled_from([(), tuple(CallbackEvent)]),
         "max_attempts": st.none() | st.integers(1, 4),
         "timeout_seconds": st.sampled_from([20, 60, 300, 900]),
         "priority": priorities,
@@ -55,12 +56,14 @@ def a_submission(wish: Mapping[str, Any], now: int, asked: MutableMapping[str, S
     wish = dict(wish)
     steps, large, differs = wish.pop("steps"), wish.pop("large"), wish.pop("differs")
     key, callback, expires_in = wish.pop("key"), wish.pop("callback"), wish.pop("expires_in")
+    events = wish.pop("events")
     start = now + (wish["delay_seconds"] or 0) * 1000
     new = Submission(
         **wish,
         payload={"steps": steps, "pad": PAD if large else ""},
         expires_at=None if expires_in is None else start + expires_in * 1000,
         callback_url=None if callback is None else f"https://hooks.example.com/{callback}",
+        callback_events=() if callback is None else events,
         idempotency_key=key,
         request_hash=None if key is None else "this",
     )

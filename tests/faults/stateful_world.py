@@ -17,6 +17,7 @@ from tasklane.adapters.memory import (
     MemoryTaskQueue,
     StaticSigningSecrets,
 )
+from tasklane.announce import Announcer
 from tasklane.batch import run_batch
 from tasklane.callback import DeliverCallbacks
 from tasklane.context import TaskContext
@@ -31,6 +32,7 @@ from tasklane.retry import RetryPolicy
 from tasklane.submit import Submit
 from tasklane.sweep import Sweep
 from tasklane.transitions import Timing
+from tasklane.watch import Watch
 from tests.faults.stateful_held import Crash, Held, HeldWatch, Order
 from tests.faults.stateful_model import Model
 from tests.faults.stateful_ports import Faults, FaultyBlobs, FaultyQueue, FaultyStore, Receiver
@@ -141,8 +143,11 @@ class Process:
         self.execute = Execute(
             **ports, **both, **control, blobs=blobs, downloader=self.receiver, mailer=MemoryMailer(), random=_half
         )
-        if held:
-            self.execute._watch = HeldWatch(held, **ports, invoker=self.execute._invoker)
+        # Told from threads of their own: what stops them stops nobody who counts.
+        announcer = Announcer(callback_queue=MemoryCallbackQueue(world.queues, clock), clock=clock)
+        parts: dict[str, Any] = {"invoker": self.execute._invoker, "announcer": announcer}
+        self.execute._announcer = announcer
+        self.execute._watch = HeldWatch(held, **ports, **parts) if held else Watch(**ports, **parts)
         self.sweep = Sweep(**ports, **both, **control, random=_half)
         self.deliver = DeliverCallbacks(
             **ports,
