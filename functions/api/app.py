@@ -1,5 +1,6 @@
 """The application: ``create_app`` is what uvicorn (as a factory) and the Lambda entry point call."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,7 +8,8 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from api import contracts, openapi, webhooks
-from api.edge import Edge
+from api import contracts, openapi
+from api.body import LARGE_AT_ONCE
 from api.problems import add_handlers
 from api.routes import callbacks, changes, documents, health, lanes, limits, lists, pauses, task_types, tasks
 from tasklane import __version__
@@ -28,6 +30,7 @@ def create_app(services: Services | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.services = services or Services()
+    app.state.large_bodies = asyncio.Semaphore(LARGE_AT_ONCE)
     app.state.contract_views = contracts.VIEWS
     app.add_middleware(Edge)
     add_handlers(app)

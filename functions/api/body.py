@@ -1,6 +1,7 @@
 """Reads request bodies: a route class that gives FastAPI's body models strictly read, bounded JSON."""
 
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from fastapi.routing import APIRoute
@@ -22,6 +23,11 @@ MAX_FIELDS: Final = 100
 """Fields of the outermost object. Each unknown one costs an error message: half a million, half a gigabyte."""
 PARSE_HERE: Final = 64 * 1024
 """Bytes up to which parsing is not worth another thread."""
+LARGE: Final = 256 * 1024
+"""Bytes from which on a body has to wait its turn."""
+LARGE_AT_ONCE: Final = 4
+"""So many large bodies are in memory at once, each as text and as values: many times its size. The clients of the
+others find that their connection takes no more bytes for a while."""
 
 
 class JsonRequest(Request):
@@ -51,15 +57,19 @@ class JsonRoute(APIRoute):
             return handle
 
         async def read_and_handle(request: Request) -> Response:
-            return await handle(await read_json(request))
+            async with AsyncExitStack() as held:
+                return await handle(await read_json(request, held))
 
         return read_and_handle
 
 
-async def read_json(request: Request) -> JsonRequest:
-    """``request`` with its body read. Raises UnsupportedMediaType, BodyTooLarge, InvalidJson, ClientDisconnect."""
+async def read_json(request: Request, held: AsyncExitStack) -> JsonRequest:
+    """``request`` with its body read; ``held`` is to be closed when the body is needed no more.
+
+    Raises UnsupportedMediaType, BodyTooLarge, InvalidJson, ClientDisconnect.
+    """
     _check_media_type(request.headers.get("content-type", ""))
-    content = await _read(request)
+    content = await _read(request, held)
     value = parse(content) if len(content) <= PARSE_HERE else await run_in_threadpool(parse, content)
     if isinstance(value, dict) and len(value) > MAX_FIELDS:
         raise InvalidJson(f"The object has {len(value)} fields; at most {MAX_FIELDS} are read.")
@@ -77,7 +87,7 @@ def _check_media_type(content_type: str) -> None:
         raise UnsupportedMediaType(f"The Content-Type {given}; it must be application/json, in UTF-8.")
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, held: AsyncExitStack) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > 15 or int(declared) > MAX_READ):
         raise BodyTooLarge(MAX_BODY)
@@ -88,8 +98,13 @@ async def _read(request: Request) -> bytes:
         size += len(chunk)
         if size > MAX_READ:
             break
+        if size - len(chunk) <= LARGE < size <= MAX_BODY:
+            await held.enter_async_context(request.app.state.large_bodies)
         if size <= MAX_BODY:
             chunks.append(chunk)
+        else:
+            chunks.clear()
+            await held.aclose()
     if size > MAX_BODY:
         raise BodyTooLarge(MAX_BODY)
     return b"".join(chunks)

@@ -38,6 +38,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C before uvicorn takes over ends this without a traceback
     import uvicorn  # noqa: PLC0415
 
+    from infra import http_server  # noqa: PLC0415
+
     for name in LIBRARIES:
         importlib.import_module(name)
     if not parent.next_line():
@@ -59,7 +61,7 @@ def main() -> None:
     parent.end_with_it()
     os.environ.update(json.loads(environment))
     _write_logs()
-    config = uvicorn.Config(create_app, factory=True, timeout_graceful_shutdown=GRACE_SECONDS)
+    config = http_server.configured(create_app, timeout_graceful_shutdown=GRACE_SECONDS)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the ready lines say what its own would
     with _polling() if POLL_LANES in os.environ else nullcontext():
         uvicorn.Server(config).run(sockets=[socket.socket(fileno=socket_fd)])

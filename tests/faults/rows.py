@@ -172,6 +172,17 @@ ROWS: Final[Mapping[str, Row]] = {
         promises="1, 3",
         how="Nobody works for 24 windows, each with a sweep: four more sends a task. Then two workers take it all.",
     ),
+    "large-bodies": Row(
+        fault="Request bodies that are too large",
+        promises="5",
+        how="Twenty of 10 MiB at once, half of them of unknown length, and twenty of 5 MiB that fit, while others "
+        "go on submitting; the API's process takes less than 350 MB for it.",
+    ),
+    "slow-clients": Row(
+        fault="Slow clients",
+        promises="1",
+        how="300 requests whose headers, and 100 whose bodies come byte by byte (slowloris), while others submit.",
+    ),
     "record-unreadable": Row(
         fault="A record that this version cannot read",
         promises="1, 5",
