@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from api import contracts, openapi, webhooks
-from api import contracts, openapi
 from api.body import LARGE_AT_ONCE
+from api.edge import Edge
 from api.problems import add_handlers
 from api.routes import callbacks, changes, documents, health, lanes, limits, lists, pauses, task_types, tasks
 from tasklane import __version__
