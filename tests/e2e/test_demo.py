@@ -125,8 +125,7 @@ def test_on_a_terminal_bars_move_and_make_room_for_the_summary(tmp_path: Path) -
     assert plain.rstrip().splitlines()[-1].startswith("lane 1")
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-@pytest.mark.parametrize("moment", ["Starting an installation", "Submitting 3000"])
+@pytest.mark.parametrize(("moment", "terminal"), [("Starting an installation", False), ("Submitting 3000", True)])
 def test_an_interrupt_ends_everything_with_130(tmp_path: Path, moment: str, *, terminal: bool) -> None:
     with a_demo(tmp_path, "--tasks", "3000", "--workers", "2", terminal=terminal) as demo:
         demo.said(moment)
