@@ -181,6 +181,13 @@ class Api:
         return f"{self.url} answered {response.status_code} {response.reason_phrase}, and not as Tasklane does."
 
     def _task(self, task_id: str, rest: str = "") -> str:
-        if "/" in task_id or not task_id.strip(".") or not task_id.isprintable():
+        if "/" in task_id:
             raise CommandError(f"{task_id!r} is no task's id.")
-        return f"/v1/tasks/{quote(task_id, safe='')}{rest}"
+        return f"/v1/tasks/{in_a_path(task_id)}{rest}"
+
+
+def in_a_path(name: str) -> str:
+    """Give a name as the last segment of a path. Raises CommandError for one that would lead elsewhere."""
+    if not name.strip("./") or not name.isprintable():
+        raise CommandError(f"{name!r} is no name of anything.")
+    return quote(name, safe="")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from infra.cli import housekeeping, lanes, tasks, types
+from infra.cli import housekeeping, lanes, limits, tasks, types
 from infra.cli.demo.command import demo
 from infra.cli.errors import FAILED, INTERRUPTED, CommandError, one_line
 from infra.cli.options import Given
@@ -30,6 +30,7 @@ app = group(
 )
 app.add_typer(types.app, name="types")
 app.add_typer(lanes.app, name="lanes")
+app.add_typer(limits.app, name="limits")
 
 
 def main(arguments: Sequence[str] | None = None, given: Given | None = None) -> int:

@@ -78,6 +78,7 @@ def print_task(task: Task) -> None:
             ("progress", progress and f"{progress['fraction']:.0%} {progress['message'] or ''}".strip()),
             ("created", moment(task["created_at"])),
             ("not before", moment(task["run_at"])),
+            ("held by", task["held_by"]),
             ("waited", seconds(timings["waited_ms"])),
             ("ran", seconds(timings["ran_ms"])),
             ("in all", seconds(timings["total_ms"])),

@@ -35,6 +35,9 @@ def submit(  # noqa: PLR0913 - each is an option
     label: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Your own words; may be repeated.", show_default=False)
     ] = None,
+    throttle: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Counts towards this limit.", show_default=False)
+    ] = None,
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: again with it, no second task.", show_default=False)
     ] = None,
@@ -45,9 +48,10 @@ def submit(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Submit a task."""
     task: dict[str, Any] = {"type": name, "payload": read_payload(payload)}
-    given = {"priority": priority, "delay_seconds": delay, "tenant": tenant, "labels": read_labels(label or ())}
+    given: dict[str, Any] = {"throttle_keys": throttle or []}
+    given |= {"priority": priority, "delay_seconds": delay, "tenant": tenant, "labels": read_labels(label or ())}
     with connect(context, url) as api:
-        accepted = api.submit(task | {name: value for name, value in given.items() if value}, key)
+        accepted = api.submit(task | {name: value for name, value in given.items() if value not in (None, [], {})}, key)
         show(api.wait(accepted["id"], timeout) if wait else accepted, as_json=as_json, awaited=wait)
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
-from infra.cli.client import DEFAULT_URL
+from infra.cli.client import DEFAULT_URL, in_a_path
 from infra.cli.lanes import paused, tell_paused, tell_resumed
 from infra.cli.options import Json, Url, connect
 from infra.cli.output import moment, print_columns, print_json
@@ -43,14 +42,14 @@ def list_(context: typer.Context, *, url: Url = DEFAULT_URL, as_json: Json = Fal
 def pause(context: typer.Context, name: Name, *, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Start no task of a type any more, in whatever lane; those that run go on."""
     with connect(context, url) as api:
-        answer = api.call("POST", f"/v1/task-types/{quote(name, safe='')}/pause")
+        answer = api.call("POST", f"/v1/task-types/{in_a_path(name)}/pause")
     tell_paused(answer, name, as_json=as_json)
 
 
 def resume(context: typer.Context, name: Name, *, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Let the tasks of a type start again."""
     with connect(context, url) as api:
-        answer = api.call("POST", f"/v1/task-types/{quote(name, safe='')}/resume")
+        answer = api.call("POST", f"/v1/task-types/{in_a_path(name)}/resume")
     tell_resumed(answer, name, as_json=as_json)
 
 

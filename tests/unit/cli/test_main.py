@@ -28,7 +28,8 @@ def test_help_names_every_command(shell: Shell) -> None:
     for words in (("--help",), ("-h",), ()):
         out = shell.ok(*words).out
         assert all(
-            f"  {name}  " in out for name in ("submit", "get", "cancel", "retry", "show", "clear", "types", "lanes")
+            f"  {name}  " in out
+            for name in ("submit", "get", "cancel", "retry", "show", "clear", "types", "lanes", "limits", "limits")
         )
 
 
