@@ -19,7 +19,7 @@ SAM := .venv-sam/bin/sam
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 SOURCES := functions infra tests
 PYTEST := $(BIN)/python -m pytest
-NEEDS_MORE := packaging or apt or fuzz or long
+NEEDS_MORE := packaging or apt or fuzz or long or bench
 # Most tests wait for an engine or a process; a file stays with one worker, for the sake of its fixtures.
 SIDE_BY_SIDE := --numprocesses 4 --dist loadfile
 # sam is to report nothing, and to keep its own notes here instead of in the home directory.
@@ -78,7 +78,12 @@ test: .venv/installed ## run every test that needs nothing but this environment 
 check: .venv/installed .venv-sam/installed ## what CI runs: format, lint, types, imports, template, all tests, package
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(MAKE) --no-print-directory lint types template
-	@$(PYTEST) -q $(SIDE_BY_SIDE) --cov
+	@$(PYTEST) -q $(SIDE_BY_SIDE) -m 'not bench' --cov
+	@$(MAKE) --no-print-directory bench
+
+.PHONY: bench
+bench: .venv/installed ## measure what the limits cost, on a machine that does nothing else
+	@$(PYTEST) -q -s -m bench
 
 .PHONY: lint
 lint: .venv/installed ## lint the code and check the import rules

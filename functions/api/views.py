@@ -243,6 +243,7 @@ class LaneView(QueueView):
     """A lane."""
 
     lane: int = Field(description="The priority of its tasks.", examples=[3])
+    paused_since: datetime | None = Field(description="Since when none of its tasks starts; null: it is not paused.")
 
 
 class LanesView(BaseModel):

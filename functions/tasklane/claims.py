@@ -98,6 +98,8 @@ class Claims:
                     break
                 message = TaskMessage.woken_up(task)
                 if message.lost or message.timeout_seconds > seconds:
+                    if not self._has_room(key):
+                        break  # sent all the same, it would come back here, and be sent again, without end
                     self._lines.let_these_go(limit_line(key), [message.task_id], woken=True)
                     room -= 1
                     continue
@@ -112,6 +114,10 @@ class Claims:
         """As ``next_in_line``, but the tasks go over their lanes to whoever has time for them."""
         with suppress(Unavailable):
             self._lines.wake(key, room)
+
+    def _has_room(self, key: str) -> bool:
+        state = self._control.limits([key]).get(key)
+        return state is None or state.room is None or state.room > 0
 
     def _standing(self, key: str, room: int) -> Iterator[Task]:
         """Those in the line of ``key``, read a few at a time: mostly the first ones can start."""

@@ -29,7 +29,7 @@ from tests.support.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WRITES = frozenset({"PutItem", "UpdateItem", "BatchExecuteStatement"})
+WRITES = frozenset({"PutItem", "UpdateItem", "BatchExecuteStatement", "TransactWriteItems"})
 UPSTREAM_SECONDS = 60.0
 
 

@@ -209,6 +209,18 @@ ROWS: Final[Mapping[str, Row]] = {
         how="60 tasks, a third of them with tripled messages; one of two workers is killed while it holds them back. "
         "None starts; resumed, each runs once, the first within seconds.",
     ),
+    "slot-held-by-the-dead": Row(
+        fault="Workers die while they hold the slots of a limit",
+        promises="1, 3",
+        how="SIGKILL to both while three tasks of a key that allows three run and nine wait: the slots come back with "
+        "the leases, nobody is stranded.",
+    ),
+    "slots-under-fire": Row(
+        fault="Limits at a fault rate of a fifth",
+        promises="1, 2, 3",
+        how="60 tasks of two keys that conflict, a quarter of them failing first, every fifth request broken, one "
+        "worker killed: never more than three of a key at once, and every slot given back.",
+    ),
     "storm": Row(
         fault="Everything at once",
         promises="1, 2, 3, 4",

@@ -146,6 +146,9 @@ def written_ids(request: Request) -> list[tuple[str, str]]:
     if request.operation in ("PutItem", "UpdateItem"):
         item = content.get("Item") or content["Key"]
         return [(content["TableName"], item["task_id"]["S"])] if "task_id" in item else []
+    if request.operation == "TransactWriteItems":
+        updates = [one["Update"] for one in content["TransactItems"]]
+        return [(one["TableName"], one["Key"]["task_id"]["S"]) for one in updates if "task_id" in one["Key"]]
     return [_statement_id(one["Statement"], one["Parameters"]) for one in content["Statements"]]
 
 

@@ -351,6 +351,17 @@ def test_next_in_line_with_little_time_left_goes_over_the_lane(home: Installatio
     assert home.task(second).status is Status.COMPLETED
 
 
+def test_who_has_no_room_is_not_sent_to_and_fro(home: Installation, peak: Peak) -> None:
+    limit(home, "a", 0)
+    (task,) = submitted(home, 1, ["a"])
+    sent = len(home.lanes.sent)
+
+    home.work(seconds=30.0)  # less than its time limit: another process would have to run it
+
+    assert home.task(task).line == "limit:a"
+    assert len(home.lanes.sent) == sent
+
+
 def test_after_a_while_the_next_goes_over_the_lane(
     home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -50,6 +50,7 @@ class Wish:
     payload_pointer: str = ""
     priority: int | None = None
     callback_url: str | None = None
+    throttle_keys: Sequence[str] = ()
 
 
 def submit(request: JsonRequest, wish: Wish, idempotency_key: str | None) -> Submitted:
@@ -60,6 +61,7 @@ def submit(request: JsonRequest, wish: Wish, idempotency_key: str | None) -> Sub
         payload=wish.payload,
         priority=wish.priority,
         callback_url=wish.callback_url,
+        throttle_keys=tuple(wish.throttle_keys),
         idempotency_key=idempotency_key,
         caller=caller_of(request, DEFAULT_TENANT),
         # The same body asks for something else at another path.

@@ -15,7 +15,7 @@ from api.openapi import ASK_AGAIN, REPLAYED
 from api.openapi import problems as may_answer
 from api.representation import fitting_texts
 from api.request import services_of
-from api.schemas import IdempotencyKey
+from api.schemas import IdempotencyKey, ThrottleKeys
 from tasklane.bootstrap import Services
 from tasklane.document import from_text
 from tasklane.registry import MAX_TIMEOUT_SECONDS
@@ -30,6 +30,10 @@ router = APIRouter(prefix="/api/v1/task", tags=[TAG], route_class=JsonRoute)
 
 class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
+
+    throttle_keys: ThrottleKeys = Field(
+        default=[], description="Whose limits hold for it.", examples=[["cluster", "account:42"]]
+    )
 
 
 class GreetingRequest(_Body):
@@ -106,8 +110,13 @@ def view(services: Services, task: Task) -> dict[str, Any]:
     return _accepted(services, task) | {"result": from_text(texts["result"]) if "result" in texts else None}
 
 
-def _submit(request: JsonRequest, kind: str, body: BaseModel, idempotency_key: str | None) -> Response:
-    wish = common.Wish(contract=NAME, type=kind, payload=body.model_dump(mode="json"))
+def _submit(request: JsonRequest, kind: str, body: _Body, idempotency_key: str | None) -> Response:
+    wish = common.Wish(
+        contract=NAME,
+        type=kind,
+        payload=body.model_dump(mode="json", exclude={"throttle_keys"}),
+        throttle_keys=body.throttle_keys,
+    )
     submitted = common.submit(request, wish, idempotency_key)
     return common.accepted(submitted, 202, _accepted(services_of(request), submitted.task))
 

@@ -1,7 +1,7 @@
 """``/v1/lanes``: how full the lanes are, and what to do about what they gave up."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
@@ -12,9 +12,11 @@ from api import problems
 from api.openapi import problems as may_answer
 from api.request import Lane, services_of
 from api.views import CallbackRedriveView, LaneRedriveView, LanesView, LaneView
-from tasklane.ports import Depth
+from tasklane.line import lane_target
+from tasklane.ports import Depth, Pause
 from tasklane.redrive import CALLBACKS, RedriveReport
 from tasklane.task import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from tasklane.timestamps import rfc3339
 
 LANES: Final = tuple(range(HIGHEST_PRIORITY, LOWEST_PRIORITY - 1, -1))
 REDRIVE_SECONDS: Final = 20.0
@@ -39,9 +41,11 @@ def list_lanes(request: Request) -> Response:
 
     A task may have more than one message, or none for the moment: the figures tell of queues, not of tasks.
     """
-    *lanes, callbacks = services_of(request).depths.depths([*LANES, CALLBACKS])
+    services = services_of(request)
+    *lanes, callbacks = services.depths.depths([*LANES, CALLBACKS])
+    pauses = services.pause.pauses()
     content = {
-        "lanes": [_lane(number, depth) for number, depth in zip(LANES, lanes, strict=True)],
+        "lanes": [_lane(number, depth, pauses) for number, depth in zip(LANES, lanes, strict=True)],
         "callbacks": _depth(callbacks),
     }
     return JSONResponse(content)
@@ -56,8 +60,9 @@ def list_lanes(request: Request) -> Response:
 )
 def get_lane(request: Request, lane: Lane) -> Response:
     """One lane, with about how many messages it holds."""
-    (depth,) = services_of(request).depths.depths([lane])
-    return JSONResponse(_lane(lane, depth))
+    services = services_of(request)
+    (depth,) = services.depths.depths([lane])
+    return JSONResponse(_lane(lane, depth, services.pause.pauses()))
 
 
 @router.post(
@@ -128,8 +133,9 @@ def redrive_view(report: RedriveReport) -> dict[str, Any]:
     }
 
 
-def _lane(number: int, depth: Depth) -> dict[str, Any]:
-    return {"lane": number, **_depth(depth)}
+def _lane(number: int, depth: Depth, pauses: Mapping[str, Pause]) -> dict[str, Any]:
+    pause = pauses.get(lane_target(number))
+    return {"lane": number, "paused_since": pause and rfc3339(pause.since), **_depth(depth)}
 
 
 def _depth(depth: Depth) -> dict[str, int]:

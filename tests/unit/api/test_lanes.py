@@ -30,8 +30,8 @@ def test_lanes_are_listed_with_their_depths_the_highest_priority_first(api: Inst
     listed = LanesView.model_validate_json(api.client.get("/v1/lanes").content)
 
     assert [one.lane for one in listed.lanes] == [5, 4, 3, 2, 1]
-    assert listed.lanes[0] == LaneView(lane=5, waiting=2, delayed=1, in_flight=1, dead_letters=1)
-    assert listed.lanes[1] == LaneView(lane=4, waiting=0, delayed=0, in_flight=0, dead_letters=0)
+    assert listed.lanes[0] == LaneView(lane=5, paused_since=None, waiting=2, delayed=1, in_flight=1, dead_letters=1)
+    assert listed.lanes[1] == LaneView(lane=4, paused_since=None, waiting=0, delayed=0, in_flight=0, dead_letters=0)
     assert (listed.callbacks.waiting, listed.callbacks.dead_letters) == (0, 2)
 
 
@@ -47,7 +47,7 @@ def test_one_lane_can_be_seen(api: Installation) -> None:
 
     lane = api.client.get("/v1/lanes/3").json()
 
-    assert lane == {"lane": 3, "waiting": 1, "delayed": 0, "in_flight": 0, "dead_letters": 0}
+    assert lane == {"lane": 3, "paused_since": None, "waiting": 1, "delayed": 0, "in_flight": 0, "dead_letters": 0}
 
 
 @pytest.mark.parametrize("lane", NO_LANES)
@@ -98,6 +98,7 @@ def test_a_redrive_tells_what_became_of_each_dead_letter(api: Installation) -> N
     }
     assert api.client.get("/v1/lanes/3").json() | {"lane": 3} == {
         "lane": 3,
+        "paused_since": None,
         "waiting": 1,
         "delayed": 0,
         "in_flight": 0,

@@ -1,5 +1,6 @@
 """Contract 5."""
 
+import json
 from typing import Any
 
 import pytest
@@ -31,6 +32,17 @@ def test_a_greeting_is_accepted_and_its_result_is_there(shipped: Installation) -
     assert after.json() == {"task_id": task_id, "status": "completed", "result": "Hello, Ada!"}
     ThrottlerTask.model_validate_json(after.content)
     assert the_task(shipped, task_id).contract == "task-throttler"
+
+
+def test_a_task_names_its_own_dimensions(shipped: Installation) -> None:
+    shipped.client.request("PUT", "/v1/limits/account:7", json={"max_concurrent": 0})
+    task_id = submitted(shipped, GREETING, {"name": "Ada", "throttle_keys": ["cluster", "account:7"]})
+    shipped.work()
+
+    task = the_task(shipped, task_id)
+    assert (task.throttle_keys, task.line) == (("account:7", "cluster"), "limit:account:7")
+    assert json.loads(task.payload.text or "") == {"name": "Ada"}
+    assert shipped.client.get(f"/api/v1/task/result/{task_id}").json()["status"] == "pending"
 
 
 @pytest.mark.parametrize("path", LONG)
