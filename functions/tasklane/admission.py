@@ -12,6 +12,7 @@ from tasklane.gate import Gate
 from tasklane.lines import Lines
 from tasklane.message import TaskMessage
 from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
+from tasklane.throttle import HOLD_MS
 from tasklane.transitions import Timing
 
 EARLY_TOLERANCE_MS: Final = 1000
@@ -55,7 +56,7 @@ class Admission:
         """Sort out what has expired, comes too early, is held back, or is announced twice."""
         now = self._clock.now()
         expired = [m for m in messages if m.expires_at is not None and m.expires_at <= now]
-        early = [m for m in messages if m not in expired and (m.run_at or 0) > now + EARLY_TOLERANCE_MS]
+        early = [m for m in messages if m not in expired and (m.run_at or 0) > now + _tolerance(m)]
         if early:
             self._queue.send(early)
         if expired:
@@ -97,3 +98,8 @@ class Admission:
         answers = self._store.save(changes) if changes else []
         written = [change.after for change, answer in zip(changes, answers, strict=True) if answer is True]
         send_callbacks(self._callback_queue, written, now)
+
+
+def _tolerance(message: TaskMessage) -> int:
+    # One with a time slot comes early on purpose: sent again it would come at once, and again, until its moment.
+    return EARLY_TOLERANCE_MS if message.reserved_at is None else HOLD_MS

@@ -8,14 +8,12 @@ from tasklane.errors import Unavailable
 from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Clock, ControlStore, TaskStore
-from tasklane.throttle import Limit, concurrent_keys, is_valid
+from tasklane.throttle import HOLD_MS, Limit, concurrent_keys, is_valid
 
 REMEMBER_MS: Final = 5_000
 """How long what was read of a limit is used."""
 MAX_KNOWN: Final = 10_000
 """Keys that are remembered at most."""
-HOLD_MS: Final = 3_000
-"""A time slot that is no further off is waited for in the worker: a queue counts in seconds, a rate does not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,8 @@ MAX_KEY: Final = 200
 """Characters of the longest key."""
 MAX_KEYS: Final = 10
 """Keys of one task; a transaction of the table takes a hundred items."""
+HOLD_MS: Final = 3_000
+"""A time slot that is no further off is waited for in the worker: a queue counts in seconds, a rate does not."""
 STRETCH: Final = 1.05
 """Starts are this much further apart than the rate says: a start that is a little late then breaks no window."""
 LATE_PART: Final = 0.05

@@ -465,6 +465,24 @@ def test_a_message_before_its_slot_by_more_than_it_can_wait_is_sent_again(home: 
     assert peak.order == [0]
 
 
+@pytest.mark.parametrize("early", [0.1, 0.9, 1.1, 1.9, 2.9])
+def test_a_message_that_comes_early_waits_here_and_is_not_sent_to_and_fro(
+    home: Installation, peak: Peak, early: float
+) -> None:
+    limit(home, "a", rate=Rate(count=1, period_ms=60_000))
+    _, task = submitted(home, 2, ["a"])
+    home.work()
+    sent, begun = len(home.lanes.sent), time.monotonic()
+    home.clock.advance(63 - early)
+    home.queues.send(3, home.lanes.sent[-1].to_json(), 0)
+
+    home.work()
+
+    assert home.task(task).status is Status.COMPLETED
+    assert len(home.lanes.sent) == sent
+    assert time.monotonic() - begun >= early - 0.05
+
+
 def test_a_slot_far_off_waits_in_the_table(home: Installation, peak: Peak) -> None:
     limit(home, "a", rate=Rate(count=1, period_ms=86_400_000))
     _, task = submitted(home, 2, ["a"])
