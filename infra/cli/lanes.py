@@ -21,11 +21,11 @@ KEPT = {"poison": "no messages of Tasklane's", "unanswered": "not answered for n
 def list_(context: typer.Context, *, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Show about how many messages each lane and the callback queue hold, and what is paused."""
     with connect(context, url) as api:
-        queues, pauses = api.call("GET", "/v1/lanes"), paused(api)
+        queues = api.call("GET", "/v1/lanes")
     if as_json:
-        print_json(queues | {"paused": {target: at for target, at in pauses.items() if target.startswith("lane:")}})
+        print_json(queues)
         return
-    rows = [(lane["lane"], lane, moment(pauses.get(f"lane:{lane['lane']}"))) for lane in queues["lanes"]]
+    rows = [(lane["lane"], lane, moment(lane["paused_since"])) for lane in queues["lanes"]]
     print_columns(
         ("LANE", "WAITING", "DELAYED", "IN FLIGHT", "DEAD LETTERS", "PAUSED SINCE"),
         (
@@ -65,11 +65,6 @@ def redrive(
     with connect(context, url) as api:
         total = _redriven(api, path, options, limit)
     print_json({"lane": lane, **total}) if as_json else say(_told(total))
-
-
-def paused(api: Api) -> dict[str, str]:
-    """Give since when what is paused is, by target."""
-    return {one["target"]: one["paused_since"] for one in api.call("GET", "/v1/pauses")["pauses"]}
 
 
 def tell_paused(answer: Any, what: str, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from infra.cli.client import DEFAULT_URL, in_a_path
-from infra.cli.lanes import paused, tell_paused, tell_resumed
+from infra.cli.lanes import tell_paused, tell_resumed
 from infra.cli.options import Json, Url, connect
 from infra.cli.output import moment, print_columns, print_json
 from infra.cli.register import group
@@ -18,7 +18,8 @@ Name = Annotated[str, typer.Argument(metavar="TYPE", show_default=False, help="T
 def list_(context: typer.Context, *, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
     """Show the task types."""
     with connect(context, url) as api:
-        found, pauses = api.task_types(), paused(api)
+        found = api.task_types()
+        pauses = {one["target"]: one["paused_since"] for one in api.call("GET", "/v1/pauses")["pauses"]}
     if as_json:
         held = {target: at for target, at in pauses.items() if target.startswith("type:")}
         print_json({"task_types": found, "paused": held})

@@ -20,7 +20,7 @@ def test_the_lanes_are_shown_with_what_is_paused(shell: Shell) -> None:
     assert lines[2] == ["4", "1", "1", "0", "0", "2025-06-15", "15:06:40Z"]
     assert lines[1] == ["5", "0", "0", "0", "0", "-"]
     found = shell.ok("lanes", "list", "--json").json
-    assert (found["lanes"][1]["waiting"], list(found["paused"])) == (1, ["lane:4"])
+    assert (found["lanes"][1]["waiting"], found["lanes"][1]["paused_since"]) == (1, "2025-06-15T15:06:40.000Z")
 
 
 @pytest.mark.parametrize(("words", "name"), [(["lanes", "3"], "Lane 3"), (["types", "echo"], "echo")])
