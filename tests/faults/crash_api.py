@@ -126,6 +126,13 @@ def pauses_a_lane(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
+@dying("api", "PauseTasks.pauses control.pauses")
+def lists_pauses(trial: Trial) -> Sequence[Task]:
+    trial.dies_of("GET", "/v1/pauses")
+    assert trial.ask("GET", "/v1/pauses").json() == {"pauses": []}
+    return [trial.submit()]
+
+
 @dying(
     "api",
     "PauseTasks.resume control.end_pause",
