@@ -6,7 +6,6 @@ neither a handler nor a lease nor an outcome, and it is dropped where it cannot 
 
 import logging
 import threading
-import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -16,8 +15,8 @@ from tasklane.task import CallbackEvent, Task
 
 logger = logging.getLogger(__name__)
 
-MAX_SENDING: Final = 4
-"""How many sends may be under way at once; what comes while a queue does not answer is dropped."""
+MAX_WAITING: Final = 1000
+"""How many events may wait to be sent; what comes while a queue does not answer is dropped."""
 SETTLE_SECONDS: Final = 1.0
 """How long the end of a batch waits for its last sends: a Lambda that has answered is frozen in the midst of them."""
 
@@ -28,7 +27,10 @@ class Announcer:
     def __init__(self, *, callback_queue: CallbackQueue, clock: Clock) -> None:
         self._callback_queue = callback_queue
         self._clock = clock
-        self._sending: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._waiting: list[CallbackMessage] = []
+        self._thread: threading.Thread | None = None
+        """Sends what waits, and ends when nothing does; None: nothing waits."""
 
     def announce(self, event: CallbackEvent, tasks: Iterable[Task]) -> None:
         """Send ``event`` of each of ``tasks`` that wants it told; returns at once and never raises."""
@@ -37,23 +39,36 @@ class Announcer:
             return
         now = self._clock.now()
         messages = [CallbackMessage.telling(task, event, now) for task in wanted]
-        self._sending = [thread for thread in self._sending if thread.is_alive()]
-        if len(self._sending) >= MAX_SENDING:
-            _dropped(messages, "the queue is too slow")
-            return
-        thread = threading.Thread(target=self._send, args=(messages,), name="announce", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as exc:  # no thread can be started any more
-            _dropped(messages, str(exc))
-        else:
-            self._sending.append(thread)
+        with self._lock:
+            if len(self._waiting) + len(messages) > MAX_WAITING:
+                _dropped(messages, "too many wait already")
+                return
+            self._waiting += messages
+            if self._thread is None or not self._thread.is_alive():
+                self._start()
 
     def settle(self) -> None:
         """Wait a moment for the sends that are under way."""
-        until = time.monotonic() + SETTLE_SECONDS
-        for thread in self._sending:
-            thread.join(max(0.0, until - time.monotonic()))
+        if (thread := self._thread) is not None:
+            thread.join(SETTLE_SECONDS)
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._send_all, name="announce", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as exc:  # no thread can be started any more
+            self._thread = None
+            _dropped(self._waiting, str(exc))
+            self._waiting = []
+
+    def _send_all(self) -> None:
+        while True:
+            with self._lock:
+                messages, self._waiting = self._waiting, []
+                if not messages:
+                    self._thread = None
+                    return
+            self._send(messages)
 
     def _send(self, messages: Sequence[CallbackMessage]) -> None:
         try:
