@@ -68,16 +68,17 @@ class Outcomes:
         logger.info("A task was completed.", extra=extra)
         return transitions.completed(task, result, now, self._timing)
 
-    def _returned(self, run: Run) -> Any:
+    def _returned(self, run: Run) -> bytes:
         if run.timed_out:
             raise AttemptTimedOut(f"The attempt was still running after {run.seconds:g} seconds.")
         try:
-            return run.future.result(timeout=0)
+            returned: bytes = run.future.result(timeout=0)
         except CancelledError as exc:
             raise HandlerStopped("the handler was cancelled") from exc
+        return returned
 
-    def _result(self, run: Run, value: Any, keep: "_Keeper") -> Document:
-        text = run.task_type.dump_result(value).decode()
+    def _result(self, run: Run, returned: bytes, keep: "_Keeper") -> Document:
+        text = returned.decode()
         key = f"{document.blob_prefix(run.task.id, run.task.created_at)}result-{run.task.run}"
         try:
             return keep(text, lambda: document.pack(text, key, self._blobs))

@@ -21,7 +21,7 @@ class Run:
     task_type: TaskType
     context: TaskContext
     future: "Future[Any]"
-    """What the handler will return or raise."""
+    """What the handler will return, as JSON, or raise."""
     seconds: float
     """How long the handler may take."""
     deadline: float

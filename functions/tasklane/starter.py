@@ -47,7 +47,7 @@ class Starter:
             future.set_exception(exc)
         return Run(task=task, task_type=task_type, context=context, future=future, seconds=seconds, deadline=deadline)
 
-    def _start(self, task: Task, task_type: TaskType, context: TaskContext, start: float) -> "Future[Any]":
+    def _start(self, task: Task, task_type: TaskType, context: TaskContext, start: float) -> "Future[bytes]":
         handler = task_type.handler
         if handler is None:
             raise HandlerStopped(f"task type {task.type!r} has no handler here")
@@ -56,16 +56,18 @@ class Starter:
             payload = task_type.parse_payload(patiently(lambda: document.read_text(task.payload, self._blobs)))
             return (payload, context) if task_type.wants_context else (payload,)
 
-        async def run_async() -> Any:
+        # What is returned is made JSON where the handler runs: a large result takes seconds, and its types may have
+        # code of their own. The worker's main thread has the leases of the others to renew.
+        async def run_async() -> bytes:
             # A large payload is fetched over the network: in a thread, so that the rest of the batch goes on.
             inline = task.payload.blob_key is None
             given = arguments() if inline else await asyncio.to_thread(arguments)
             await asyncio.sleep(max(0.0, start - time.monotonic()))
-            return await handler(*given)
+            return await asyncio.to_thread(task_type.dump_result, await handler(*given))
 
-        def run_plain() -> Any:
+        def run_plain() -> bytes:
             given = arguments()
             time.sleep(max(0.0, start - time.monotonic()))
-            return handler(*given)
+            return task_type.dump_result(handler(*given))
 
         return self._invoker.start(run_async if task_type.is_async else run_plain, is_async=task_type.is_async)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_serializer
 
 from tasklane.context import TaskContext
 from tasklane.errors import AttemptLost
@@ -16,6 +16,7 @@ from tasklane.registry import Registry
 from tasklane.task import Status, Task
 from tests.support.builders import NOW, a_change, a_message, a_task, an_attempt, an_error
 from tests.support.installation import Installation
+from tests.support.waiting import wait_for
 
 PATIENCE = 10.0
 
@@ -223,8 +224,6 @@ def test_an_outcome_is_written_while_others_still_run(home: Installation, regist
 
     @registry.task("slow")
     def slow(payload: Anything) -> bool:
-        from tests.support.waiting import wait_for
-
         return wait_for(lambda: home.task(quick_one).status is Status.COMPLETED)
 
     execute(home, [a_message(slow_one), a_message(quick_one)])
@@ -348,3 +347,44 @@ def test_a_retry_that_cannot_be_sent_is_left_to_the_sweeper(home: Installation, 
     home.sweep()
 
     assert [message.run for message in home.lanes.sent] == [2]
+
+
+# -- results -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_result_that_is_never_made_json_holds_nobody_up_and_times_out(
+    home: Installation, registry: Registry, kind: str
+) -> None:
+    over = threading.Event()
+
+    class Slow(BaseModel):
+        @field_serializer("n", check_fields=False)
+        def wait(self, n: int) -> int:
+            over.wait(PATIENCE)
+            return n
+
+        n: int = 1
+
+    def plain(payload: Anything) -> Slow:
+        return Slow()
+
+    async def waiting(payload: Anything) -> Slow:
+        return Slow()
+
+    registry.task("slow")(plain if kind == "plain" else waiting)
+    slow, quick_ones = kept(home, 1, type="slow", timeout_seconds=1), kept(home, 3)
+
+    @registry.task("look")
+    def look(payload: Anything) -> list[str]:
+        wait_for(lambda: all(home.task(one).status.final for one in quick_ones))
+        return [home.task(one).status.value for one in (*slow, *quick_ones)]
+
+    (looking,) = kept(home, 1, type="look")
+    execute(home, [a_message(task) for task in (*slow, *quick_ones, looking)])
+    over.set()
+
+    assert home.result(looking) == ["running", *["completed"] * 3]
+    error = home.task(slow[0]).error
+    assert error is not None
+    assert error.type == "AttemptTimedOut"
