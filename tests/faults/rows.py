@@ -64,6 +64,26 @@ ROWS: Final[Mapping[str, Row]] = {
         promises="1, 3",
         how="os._exit in one of a batch of ten. The nine complete; the tenth fails when its attempts are used up.",
     ),
+    "leaked-threads": Row(
+        fault="Handlers that leave threads behind",
+        promises="1, 3",
+        how="300 of them in each of six tasks, among thirty others: a worker with more than 256 ends itself.",
+    ),
+    "printing": Row(
+        fault="Handlers that print megabytes",
+        promises="1",
+        how="20 MB in lines and a line of 1 MB in each of two tasks, beside thirty others.",
+    ),
+    "wide-result": Row(
+        fault="Results with a million keys",
+        promises="1, 5",
+        how="One of a million keys (15 MB), which fails its task at once, and one of 300,000, beside thirty others.",
+    ),
+    "silent-receiver": Row(
+        fault="Receivers that never answer",
+        promises="4",
+        how="Of forty callbacks ten go to one that says nothing, and ten to one that drips its headers byte by byte.",
+    ),
     "overrun": Row(
         fault="Handlers that never end",
         promises="1, 3",
