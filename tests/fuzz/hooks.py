@@ -35,6 +35,9 @@ TYPES: tuple[tuple[str, dict[str, Any] | None], ...] = (
 )
 """What a valid, and nearly always unknown, task type is replaced by: name, and the payload where not any will do."""
 
+STATES: tuple[str, ...] = ("scheduled", "cancelled", "completed")
+"""States of the tasks that every third call of an operation on a task is given."""
+
 BEYOND_THE_SCHEMA: tuple[tuple[str, str], ...] = (
     ("invalid-parameter", " The cursor "),  # it is what an answer gave
     ("invalid-request", ".* Must have neither control or other invisible characters"),
@@ -81,15 +84,29 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
     if "task_id" in case.path_parameters:
         _calls[case.operation.label] += 1
         if (count := _calls[case.operation.label]) % 3 == 0:
-            case.path_parameters = case.path_parameters | {"task_id": _a_task(cancelled=count % 2 == 0)}
+            case.path_parameters = case.path_parameters | {"task_id": _a_task(STATES[count // 3 % len(STATES)])}
 
 
-def _a_task(*, cancelled: bool) -> str:
-    """The id of a new task: the tasks of other answers are nearly all completed, and may not be changed any more."""
-    task_id: str = _post("/v1/tasks", {"type": "echo", "delay_seconds": 3600, "callback_url": RECEIVER})["id"]
-    if cancelled:
+@schemathesis.hook
+def after_call(context: HookContext, case: Case[Any], response: Response) -> None:
+    """Undo what would keep the tasks of all other operations from being done."""
+    if case.path.endswith("/pause") and response.status_code < 400:
+        _post(case.formatted_path.removesuffix("/pause") + "/resume", None)
+
+
+def _a_task(state: str) -> str:
+    """The id of a new task in this state: the ids in earlier answers are mostly those of completed tasks, or of none."""
+    delay = 0 if state == "completed" else 3600
+    task_id: str = _post("/v1/tasks", {"type": "echo", "delay_seconds": delay, "callback_url": RECEIVER})["id"]
+    if state == "cancelled":
         _post(f"/v1/tasks/{task_id}/cancel", None)
+    elif state == "completed":
+        _get(f"/v1/tasks/{task_id}?wait=10&until=final")
     return task_id
+
+
+def _get(path: str) -> None:
+    urllib.request.urlopen(API + path).close()
 
 
 def _post(path: str, body: Any) -> Any:
