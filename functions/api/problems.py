@@ -173,8 +173,8 @@ async def _validation_error(request: Request, exc: Exception) -> Response:
     found: Sequence[Mapping[str, Any]] = exc.errors()
     elsewhere = [error for error in found if error["loc"][0] != "body"]
     if elsewhere:
-        detail = "; ".join(f"{error['loc'][-1]} ({error['loc'][0]}): {error['msg']}" for error in elsewhere)
-        return problem(request, INVALID_PARAMETER, f"{detail}.")
+        detail = " ".join(f"{error['loc'][-1]} ({error['loc'][0]}): {_sentence(error)}" for error in elsewhere)
+        return problem(request, INVALID_PARAMETER, detail)
     issues = [{"pointer": _pointer(error["loc"]), "detail": _sentence(error)} for error in found[:MAX_ISSUES]]
     plural = "1 field of the body is wrong." if len(found) == 1 else f"{len(found)} fields of the body are wrong."
     return problem(request, INVALID_REQUEST, plural, issues)

@@ -271,7 +271,9 @@ class LimitRequest(BaseModel):
     """What holds for the tasks of a key. What is missing or null is not limited."""
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", json_schema_extra={"examples": [{"max_concurrent": 4, "rate": {"count": 20}}]}
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"minProperties": 1, "examples": [{"max_concurrent": 4, "rate": {"count": 20}}]},
     )
 
     max_concurrent: Annotated[int, Field(ge=0, le=MAX_CONCURRENT), WHOLE] | None = Field(

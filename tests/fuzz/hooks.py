@@ -26,12 +26,12 @@ API = os.environ["FUZZ_API"]
 RECEIVER = os.environ["FUZZ_RECEIVER"]
 REPORT = os.environ["FUZZ_REPORT"]
 
-LONGEST_WAIT = 0.2
-"""Seconds; a task that waits for tomorrow is not worth the twenty that a caller may wait."""
+SHORT = 0.2
+"""Seconds that a caller waits, or that a task takes: more of it would fill connections and lanes."""
 TYPES: tuple[tuple[str, dict[str, Any] | None], ...] = (
     ("echo", None),
     ("fetch_url", {"url": RECEIVER}),  # the receiver refuses: these fail
-    ("sleep", {"seconds": 0.5}),
+    ("sleep", {"seconds": SHORT}),
 )
 """What a valid, and nearly always unknown, task type is replaced by: name, and the payload where not any will do."""
 
@@ -41,10 +41,12 @@ STATES: tuple[str, ...] = ("scheduled", "cancelled", "completed")
 BEYOND_THE_SCHEMA: tuple[tuple[str, str], ...] = (
     ("invalid-parameter", " The cursor "),  # it is what an answer gave
     ("invalid-request", ".* Must have neither control or other invisible characters"),
+    ("invalid-parameter", ".* Must have neither control or other invisible characters"),
     ("invalid-request", "/(run_at|expires_at|delay_seconds) "),  # times relate to now and to each other
     ("invalid-request", "/retry Give pauses, or base_seconds"),
     ("invalid-request", "/callback_url (Must not carry credentials|Input should be a valid URL)"),
     ("invalid-request", "/callback_events Give a callback_url"),
+    ("invalid-request", " Give max_concurrent, rate or both"),  # nulls are neither
     ("idempotency-conflict", ""),
     ("unknown-task-type", "/(type|task_type) "),
     ("invalid-payload", "/(payload|input_data|parameters)"),
@@ -73,8 +75,9 @@ def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None
 @schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
     """Turn valid values that lead nowhere, or out of this machine, into valid ones that lead further."""
-    if _is_wait(case.query.get("wait")):
-        case.query = case.query | {"wait": min(case.query["wait"], LONGEST_WAIT)}
+    wait: Any = case.query.get("wait")
+    if _is_number(wait, 20):
+        case.query = case.query | {"wait": min(float(wait), SHORT)}
     if isinstance(case.body, dict):
         case.body = _led_further(case.body)
     if _KEY.fullmatch(str(case.headers.get("idempotency-key", ""))):
@@ -95,9 +98,9 @@ def after_call(context: HookContext, case: Case[Any], response: Response) -> Non
 
 
 def _a_task(state: str) -> str:
-    """The id of a new task in this state: the ids in earlier answers are mostly those of completed tasks, or of none."""
-    delay = 0 if state == "completed" else 3600
-    task_id: str = _post("/v1/tasks", {"type": "echo", "delay_seconds": delay, "callback_url": RECEIVER})["id"]
+    """The id of a new task in this state: those in earlier answers are mostly of completed tasks, or of none."""
+    wish = {"type": "echo", "priority": 5, "callback_url": RECEIVER}
+    task_id: str = _post("/v1/tasks", wish | {"delay_seconds": 0 if state == "completed" else 3600})["id"]
     if state == "cancelled":
         _post(f"/v1/tasks/{task_id}/cancel", None)
     elif state == "completed":
@@ -117,13 +120,21 @@ def _post(path: str, body: Any) -> Any:
         return json.load(response)
 
 
-def _is_wait(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value <= 20
+def _is_number(value: Any, most: float) -> bool:
+    """True where it is a number up to ``most``, as JSON or in a query."""
+    try:
+        return isinstance(value, int | float | str) and not isinstance(value, bool) and 0 <= float(value) <= most
+    except ValueError:
+        return False
 
 
 def _led_further(body: dict[str, Any]) -> dict[str, Any]:
     odd = zlib.crc32(json.dumps(body, sort_keys=True).encode())  # varies, and is the same under the same seed
     changed = {name: RECEIVER if _is_url(value) else value for name, value in body.items()}
+    if type(body.get("duration")) in (int, float) and _is_number(body["duration"], 900):
+        changed["duration"] = SHORT
+    if isinstance(parameters := body.get("parameters"), dict) and _is_number(parameters.get("step_seconds", 0), 60):
+        changed["parameters"] = parameters | {"step_seconds": 0}
     for name, seconds in (("run_at", 3600), ("expires_at", 7200)):
         if isinstance(value := body.get(name), str) and _TIME.fullmatch(value) and odd % 4:
             changed[name] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))

@@ -297,7 +297,9 @@ def test_a_wrong_wait_is_a_problem(api: Installation, wait: str) -> None:
 
     problem = the_problem(api.client.get(f"/v1/tasks/{task_id}", params={"wait": wait}), 400, "invalid-parameter")
 
-    assert "wait" in problem["detail"]
+    assert problem["detail"].startswith("wait (query): Input should be ")
+    assert problem["detail"].endswith(".")
+    assert not problem["detail"].endswith("..")
 
 
 TEXT = st.text(st.characters(), max_size=20)  # lone surrogates too
