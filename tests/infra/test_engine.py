@@ -198,7 +198,8 @@ def test_the_api_may_write_and_remove_tasks_and_may_not_scan_for_them(
     assert denied(dynamodb.scan, TableName=table)
     control, key = deployed.control_table_name, {"pk": {"S": "a"}, "sk": {"S": "b"}}
     assert not denied(dynamodb.put_item, TableName=control, Item=key)
-    assert denied(dynamodb.delete_item, TableName=control, Key=key)
+    assert not denied(dynamodb.delete_item, TableName=control, Key=key)
+    assert denied(dynamodb.scan, TableName=control)
 
 
 def test_the_api_may_run_partiql_under_the_engines_name_for_it(
