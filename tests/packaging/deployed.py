@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.packaging import lambda_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from infra.local.deployment import Deployment
@@ -63,6 +64,34 @@ class Deployed:
         (message,) = self.aws.sqs.receive_message(QueueUrl=queue_url, WaitTimeSeconds=2)["Messages"]
         self.aws.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
         return message["Body"]
+
+    @contextmanager
+    def with_handler(self, name: str, code: str) -> Iterator[None]:
+        """A handler of the test's own in the packages of API and worker."""
+        files = [self.packages / LOGICAL_IDS[one] / "handlers" / f"{name}.py" for one in ("api", "worker")]
+        for file in files:
+            file.write_text(code)
+        try:
+            yield
+        finally:
+            for file in files:
+                file.unlink()
+
+    def sqs_event_of(self, queue_url: str, count: int) -> dict[str, Any]:
+        """The event of so many messages that are waiting in a queue; they stay in flight until they are deleted."""
+        received = self.aws.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=2)
+        event = sqs_event([message["Body"] for message in received["Messages"]])
+        for record, message in zip(event["Records"], received["Messages"], strict=True):
+            record["receiptHandle"] = message["ReceiptHandle"]
+            record["eventSourceARN"] = f"arn:aws:sqs:us-east-1:000000000000:{queue_url.rpartition('/')[2]}"
+        assert len(event["Records"]) == count
+        return event
+
+    def in_flight(self, queue_url: str) -> int:
+        """How many messages of a queue have been received and not deleted."""
+        name: Any = "ApproximateNumberOfMessagesNotVisible"
+        answer = self.aws.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
 
     def _session(self, role_arn: str) -> dict[str, str]:
         """Variables of a session of the function's own role, which on AWS only Lambda may assume."""

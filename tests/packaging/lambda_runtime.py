@@ -54,15 +54,17 @@ class LambdaFunction:
 
     def invoke(self, event: Mapping[str, Any]) -> Any:
         """Send one event and return the answer; an error that the runtime reports fails the test."""
+        result = self.invoke_whatever_comes(event)
+        assert not (isinstance(result, dict) and "errorMessage" in result), result
+        return result
+
+    def invoke_whatever_comes(self, event: Mapping[str, Any]) -> Any:
+        """Send one event and return the answer, also where the runtime reports an error."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             connection.request("POST", INVOKE, json.dumps(event))
-            answer = connection.getresponse()
-            body = answer.read()
-        result = json.loads(body or b"null")
-        assert answer.status == 200, body
-        assert not (isinstance(result, dict) and "errorMessage" in result), result
-        return result
+            body = connection.getresponse().read()
+        return json.loads(body or b"null")
 
 
 @contextlib.contextmanager

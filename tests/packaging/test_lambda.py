@@ -65,3 +65,48 @@ def test_the_sweeper_sweeps(deployed: Deployed) -> None:
     with deployed.function("sweeper") as sweeper:
         answer = sweeper.invoke(schedule_event())
     assert answer["seen"] == 0
+
+
+STUCK = '''
+"""Never ends."""
+
+import threading
+
+from pydantic import BaseModel
+
+from tasklane.registry import task
+
+
+class Nothing(BaseModel):
+    """Nothing."""
+
+
+@task("stuck", timeout_seconds=1)
+def stuck(payload: Nothing) -> None:
+    """Wait for ever."""
+    threading.Event().wait()
+'''
+
+
+def test_a_worn_out_worker_ends_itself_and_the_runtime_starts_another_one(deployed: Deployed) -> None:
+    lane = deployed.deployment.lane3_queue_url
+    stuck = [{"type": "stuck", "payload": {}, "max_attempts": 1}] * 5
+    fibonacci = {"type": "FibonacciTask", "payload": {"n": 10}}
+    with deployed.with_handler("stuck", STUCK):
+        # Given five tasks that never end, and one that does
+        with deployed.function("api") as api:
+            posted = [api.invoke(http_event("POST", "/v1/tasks", task)) for task in (*stuck, fibonacci)]
+        ids = [json.loads(answer["body"])["id"] for answer in posted]
+        with deployed.function("worker") as worker:
+            # When the worker's function gets them in one batch
+            answer = worker.invoke_whatever_comes(deployed.sqs_event_of(lane, 6))
+            # Then its process ends instead of an answer, when all outcomes are written and all messages deleted
+            assert answer["errorType"] == "Runtime.ExitError"
+            statuses = [deployed.item(one)["status"]["S"] for one in ids]
+            assert statuses == ["failed"] * 5 + ["completed"]
+            assert deployed.in_flight(lane) == 0
+            # And the next batch finds a fresh process
+            with deployed.function("api") as api:
+                later = json.loads(api.invoke(http_event("POST", "/v1/tasks", fibonacci))["body"])["id"]
+            assert worker.invoke(deployed.sqs_event_of(lane, 1)) == {"batchItemFailures": []}
+            assert deployed.item(later)["status"] == {"S": "completed"}
