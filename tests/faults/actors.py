@@ -56,9 +56,9 @@ def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
         secrets=StaticSigningSecrets(SECRET),
         mailer=MemoryMailer(),
     )
-    if actor == "work":
-        vars(services)["source"] = ShortPolls(services.source)
     if point := environment.get(crash.VARIABLE):
+        if actor == "work":
+            vars(services)["source"] = ShortPolls(services.source)
         services = crash.mortal(services, folder, point)
     ACTORS[actor](services, world)
 
