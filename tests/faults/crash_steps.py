@@ -1,7 +1,7 @@
 """The steps of the product, by name, read from its sources.
 
 What a process leaves behind when it dies is what its calls of ports have done: so a step is such a call, and a process
-can die before and after each. The name says who calls what: ``Execute._run store.claim``. A function that is given a
+can die before and after each. The name says who calls what: ``Claims._claim store.claim``. A function that is given a
 port (``send_to_lanes(queue, …)``) is part of its caller's step.
 """
 

@@ -21,7 +21,7 @@ LONG: Final = 600
     "worker",
     "Poller._receive source.receive",
     "Gate._refresh control.pauses",
-    "Execute._run store.claim",
+    "Claims._claim store.claim",
     "Ending._save store.save",
     "Ending._save callback_queue.send",
     "Poller._handle source.acknowledge",
@@ -32,7 +32,7 @@ def runs_a_task(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
-@dying("worker", "Execute._run store.claim", "Ending._save store.save", "Poller._handle source.acknowledge")
+@dying("worker", "Claims._claim store.claim", "Ending._save store.save", "Poller._handle source.acknowledge")
 def runs_a_batch(trial: Trial) -> Sequence[Task]:
     tasks = [trial.submit() for _ in range(3)]
     trial.dies("work")
@@ -46,7 +46,7 @@ def runs_what_fails_at_first(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
-@dying("worker", "Execute._start blobs.get", "Outcomes._result blobs.put")
+@dying("worker", "Starter._start blobs.get", "Outcomes._result blobs.put")
 def runs_what_is_large(trial: Trial) -> Sequence[Task]:
     task = trial.submit(pad="x" * LARGE)
     trial.dies("work")

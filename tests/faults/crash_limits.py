@@ -1,0 +1,126 @@
+"""Somebody dies while tasks are limited: slots come back, and nobody stands in a line for ever."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tasklane.claims import NOTED_MS
+from tasklane.task import Task
+from tasklane.throttle import Rate
+from tests.faults.crash_scenarios import dying
+from tests.faults.crash_trial import Trial
+from tests.faults.recovery import drain
+
+KEY: Final = "account:7"
+PATH: Final = f"/v1/limits/{KEY}"
+
+
+@dying(
+    "worker",
+    "Limiter._limits_of control.limits",
+    "Limiter._line_before store.in_line",
+    "Claims._claim store.claim",
+    "Claims._hold control.note_waiting",
+    "Lines.hold store.save",
+    "Claims._standing store.in_line",
+    "Claims._standing store.get",
+    minutes=8,
+)
+def runs_one_after_the_other(trial: Trial) -> Sequence[Task]:
+    """Of one batch: the others stand in line, until the one before them has ended."""
+    trial.services.limits.put(KEY, max_concurrent=1, rate=None)
+    tasks = [trial.submit(throttle_keys=(KEY,)) for _ in range(3)]
+    trial.dies("work")
+    return tasks
+
+
+@dying(
+    "worker",
+    "Limiter._reserve control.reserve",
+    "Lines.put_off store.get",
+    "Lines.put_off store.save",
+    "Lines.put_off queue.send",
+    minutes=8,
+)
+def gives_time_slots(trial: Trial) -> Sequence[Task]:
+    trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=1, period_ms=10_000))
+    tasks = [trial.submit(throttle_keys=(KEY,)) for _ in range(3)]
+    trial.dies("work")
+    return tasks
+
+
+@dying("api", "ManageLimits.list control.limit_keys", "ManageLimits.list control.limits")
+def lists_limits(trial: Trial) -> Sequence[Task]:
+    trial.services.limits.put(KEY, max_concurrent=1, rate=None)
+    trial.dies_of("GET", "/v1/limits")
+    assert [one["key"] for one in trial.ask("GET", "/v1/limits").json()["limits"]] == [KEY]
+    return [trial.submit(throttle_keys=(KEY,))]
+
+
+@dying("api", "ManageLimits.get control.limits")
+def shows_a_limit(trial: Trial) -> Sequence[Task]:
+    trial.services.limits.put(KEY, max_concurrent=1, rate=None)
+    trial.dies_of("GET", PATH)
+    assert trial.ask("GET", PATH).json()["max_concurrent"] == 1
+    return [trial.submit(throttle_keys=(KEY,))]
+
+
+@dying(
+    "api",
+    "ManageLimits.put control.limits",
+    "ManageLimits.put control.put_limit",
+    "Lines.wake store.in_line",
+    "Lines._released store.get",
+    "Lines._released store.save",
+    "Lines.wake queue.send",
+)
+def raises_a_limit(trial: Trial) -> Sequence[Task]:
+    """Nobody asks again where the limit was written: the sweeper wakes who waits for it."""
+    tasks = _waiting(trial)
+    trial.dies_of("PUT", PATH, json={"max_concurrent": 5})
+    if trial.ask("GET", PATH).json()["max_concurrent"] == 0:
+        assert trial.ask("PUT", PATH, json={"max_concurrent": 5}).status_code == 200
+    return tasks
+
+
+@dying("api", "ManageLimits.remove control.remove_limit", "ManageLimits.remove control.note_waiting")
+def removes_a_limit(trial: Trial) -> Sequence[Task]:
+    tasks = _waiting(trial)
+    trial.dies_of("DELETE", PATH)
+    if trial.ask("GET", PATH).status_code == 200:
+        trial.ask("DELETE", PATH)
+    return tasks
+
+
+@dying(
+    "sweeper",
+    "ManageLimits.sweep control.waited_for",
+    "ManageLimits.sweep control.limits",
+    "Lines.wake store.in_line",
+    "Lines.wake queue.send",
+)
+def wakes_who_waits_though_there_is_room(trial: Trial) -> Sequence[Task]:
+    """Whoever raised the limit had no time to wake them."""
+    tasks = _waiting(trial)
+    limit = trial.services.control.limits([KEY])[KEY].limit
+    trial.services.control.put_limit(limit.__class__(key=KEY, max_concurrent=5, since=limit.since), restart=False)
+    trial.dies("sweep")
+    return tasks
+
+
+@dying("sweeper", "Lines.anybody_in store.in_line", "ManageLimits.sweep control.forget_waiting")
+def forgets_a_key_that_nobody_waits_for(trial: Trial) -> Sequence[Task]:
+    tasks = _waiting(trial)
+    trial.services.limits.put(KEY, max_concurrent=5, rate=None)
+    drain(trial.services)
+    trial.installation.clock.advance_to(trial.now() + 2 * NOTED_MS)
+    trial.dies("sweep")
+    return [*tasks, trial.submit(throttle_keys=(KEY,))]
+
+
+def _waiting(trial: Trial) -> list[Task]:
+    """Tasks that stand in the line of a limit that lets nobody run."""
+    trial.services.limits.put(KEY, max_concurrent=0, rate=None)
+    tasks = [trial.submit(throttle_keys=(KEY,)) for _ in range(3)]
+    drain(trial.services)
+    assert {task.line for task in trial.installation.tasks(tasks)} == {f"limit:{KEY}"}
+    return tasks
