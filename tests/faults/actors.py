@@ -21,7 +21,7 @@ from tasklane.adapters.memory import MemoryMailer, StaticSigningSecrets
 from tasklane.bootstrap import Services
 from tasklane.ports import Delivery, MessageSource
 from tests.faults import crash
-from tests.faults.clock import SharedClock
+from tests.faults.clock import VARIABLE, SharedClock
 from tests.faults.crash_steps import steps
 from tests.faults.task_types import World, task_types
 from tests.support.builders import SECRET
@@ -52,7 +52,7 @@ def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
     skew = int(environment.get("FAULTS_SKEW_MS", "0"))
     services = Services(
         registry=task_types(world),
-        clock=SharedClock(path=folder / "clock", skew_ms=skew),
+        clock=SharedClock(path=Path(environment[VARIABLE]), skew_ms=skew),
         secrets=StaticSigningSecrets(SECRET),
         mailer=MemoryMailer(),
     )

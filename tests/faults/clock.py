@@ -3,6 +3,10 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "FAULTS_CLOCK"
+"""The environment variable that tells a process where its clock is."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from infra.local.target import Target
-from tests.faults.clock import new_clock
+from tests.faults import engine_process
+from tests.faults.clock import VARIABLE, SharedClock, new_clock
 from tests.faults.crash_page import crash_points
 from tests.faults.history import added
 from tests.faults.installation import Installation, installed
@@ -59,10 +60,19 @@ def record(request: pytest.FixtureRequest) -> Iterator[Callable[[Figures], None]
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def clock(tmp_path_factory: pytest.TempPathFactory) -> SharedClock:
+    """The one clock that everything here goes by: what a test sets ahead stays ahead for the next one."""
+    return new_clock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory, clock: SharedClock) -> Iterator[Target]:
     """The engine: one for all these tests; each test makes tables and queues of its own in it."""
-    with running_engine(tmp_path_factory.mktemp("engine")) as target:
-        yield target
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("infra.local.engine.MODULE", engine_process.__name__)
+        patch.setenv(VARIABLE, str(clock.path))
+        with running_engine(tmp_path_factory.mktemp("engine")) as target:
+            yield target
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +93,9 @@ def proxy(engine: Target) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def make_installation(aws: Aws, proxy: FaultProxy, tmp_path: Path) -> Iterator[Callable[..., Installation]]:
+def make_installation(
+    aws: Aws, proxy: FaultProxy, clock: SharedClock, tmp_path: Path
+) -> Iterator[Callable[..., Installation]]:
     """Makes another installation in the same engine, behind the same proxy; settings by name."""
 
     made: list[Installation] = []
@@ -91,7 +103,7 @@ def make_installation(aws: Aws, proxy: FaultProxy, tmp_path: Path) -> Iterator[C
     def make(**variables: str) -> Installation:
         folder = tmp_path / str(len(made))
         folder.mkdir()
-        made.append(installed(aws, proxy, new_clock(folder), folder, **variables))
+        made.append(installed(aws, proxy, clock, folder, **variables))
         return made[-1]
 
     yield make

@@ -23,7 +23,7 @@ PATH: Final = f"/v1/limits/{KEY}"
     "Lines.hold store.save",
     "Claims._standing store.in_line",
     "Claims._standing store.get",
-    minutes=8,
+    minutes=5,
 )
 def runs_one_after_the_other(trial: Trial) -> Sequence[Task]:
     """Of one batch: the others stand in line, until the one before them has ended."""
@@ -39,7 +39,7 @@ def runs_one_after_the_other(trial: Trial) -> Sequence[Task]:
     "Lines.put_off store.get",
     "Lines.put_off store.save",
     "Lines.put_off queue.send",
-    minutes=8,
+    minutes=5,
 )
 def gives_time_slots(trial: Trial) -> Sequence[Task]:
     trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=1, period_ms=10_000))

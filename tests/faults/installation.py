@@ -23,13 +23,15 @@ from tasklane.message import TaskMessage
 from tasklane.settings import Settings, read_settings
 from tasklane.submit import Submission
 from tasklane.task import Task
-from tests.faults.clock import SharedClock
+from tests.faults.clock import VARIABLE, SharedClock
 from tests.faults.proxy import FaultProxy
 from tests.faults.task_types import World, task_types
 from tests.support.builders import SECRET
 from tests.support.engine import Aws, unique
 
 RECOVERY_SECONDS = 2
+HIDDEN_SECONDS = 5400
+"""For how long what a dead process had received is invisible: as deployed, longer than anything here takes."""
 
 
 _making = threading.Lock()
@@ -104,7 +106,7 @@ class Installation:
             "AWS_ACCESS_KEY_ID": ACCOUNT_KEY,
             "AWS_SECRET_ACCESS_KEY": ACCOUNT_KEY,
             "AWS_DEFAULT_REGION": REGION,
-            "FAULTS_FOLDER": str(self.folder),
+            VARIABLE: str(self.clock.path),
         }
 
     def services(self, **ports: Any) -> Services:
@@ -165,13 +167,13 @@ class Installation:
 
 def installed(aws: Aws, proxy: FaultProxy, clock: SharedClock, folder: Path, **variables: str) -> Installation:
     """Make what an installation needs; ``variables`` are settings other than the tests' usual ones."""
-    lanes, dead = ",".join(aws.a_queue() for _ in range(5)), aws.a_queue()
+    lanes, dead = ",".join(aws.a_queue(HIDDEN_SECONDS) for _ in range(5)), aws.a_queue()
     usual = {
         "TASKLANE_TASKS_TABLE": aws.a_table(),
         "TASKLANE_CONTROL_TABLE": aws.a_control_table(),
         "TASKLANE_BUCKET": aws.a_bucket(),
         "TASKLANE_LANE_URLS": lanes,
-        "TASKLANE_CALLBACK_QUEUE_URL": aws.a_queue(),
+        "TASKLANE_CALLBACK_QUEUE_URL": aws.a_queue(HIDDEN_SECONDS),
         "TASKLANE_DEAD_LETTER_URLS": ",".join([dead] * 5),
         "TASKLANE_CALLBACK_DEAD_LETTER_URL": dead,
         "TASKLANE_RECOVERY_SECONDS": str(RECOVERY_SECONDS),

@@ -97,9 +97,10 @@ class Aws:
         self.dynamodb.create_table(TableName=name, **control_table())
         return name
 
-    def a_queue(self) -> str:
+    def a_queue(self, visibility_seconds: int = 30) -> str:
         """The URL of a new queue."""
-        return self.sqs.create_queue(QueueName=unique("queue"))["QueueUrl"]
+        attributes: Any = {"VisibilityTimeout": str(visibility_seconds)}
+        return self.sqs.create_queue(QueueName=unique("queue"), Attributes=attributes)["QueueUrl"]
 
     def a_bucket(self) -> str:
         name = unique("bucket")
