@@ -33,6 +33,15 @@ def runs_one_after_the_other(trial: Trial) -> Sequence[Task]:
     return tasks
 
 
+@dying("worker", "Claims._has_room control.limits", minutes=5)
+def leaves_the_next_one_to_others(trial: Trial) -> Sequence[Task]:
+    """It needs more time than the batch has left."""
+    trial.services.limits.put(KEY, max_concurrent=1, rate=None)
+    tasks = [trial.submit(throttle_keys=(KEY,)), trial.submit(throttle_keys=(KEY,), timeout_seconds=900)]
+    trial.dies("work")
+    return tasks
+
+
 @dying(
     "worker",
     "Limiter._reserve control.reserve",
