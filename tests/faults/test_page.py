@@ -30,4 +30,13 @@ def test_the_page_has_the_rows_of_the_tests() -> None:
 
 @pytest.mark.parametrize(("time", "shown"), [(None, "–"), (4_999, "< 5 s"), (5_000, "< 30 s"), (900_000, "longer")])
 def test_times_are_shown_in_classes(time: int | None, shown: str) -> None:
-    assert Figures(tried=1, lost=0, doubled=0, recovered_ms=time).recovered == shown
+    assert Figures(tried=1, lost=0, doubled=0, recovered_ms=time).time == shown
+
+
+def test_of_many_times_the_middle_and_nearly_the_longest_are_shown() -> None:
+    times = (*range(100, 10_000, 100), 100_000)
+
+    found = Figures(tried=100, lost=0, doubled=0, times_ms=times)
+
+    assert (found.percentile_ms(50), found.percentile_ms(99)) == (5_000, 9_900)
+    assert found.time == "p50 < 30 s, p99 < 30 s"
