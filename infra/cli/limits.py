@@ -44,7 +44,8 @@ def set_(
     key: Key,
     *,
     at_once: Annotated[
-        int | None, typer.Option("--at-once", metavar="N", min=0, show_default=False, help="So many run at once.")
+        int | None,
+        typer.Option("--max-concurrent", metavar="N", min=0, show_default=False, help="So many run at once."),
     ] = None,
     rate: Annotated[
         str | None,
@@ -58,7 +59,9 @@ def set_(
 ) -> None:
     """Limit the tasks of a key, instead of as before; workers hear of it within seconds."""
     if at_once is None and rate is None:
-        raise CommandError("Give --at-once, --rate or both; `tasklane limits delete` removes a limit.", WRONG_USE)
+        raise CommandError(
+            "Give --max-concurrent, --rate or both; `tasklane limits delete` removes a limit.", WRONG_USE
+        )
     if burst is not None and rate is None:
         raise CommandError("--burst is about a --rate.", WRONG_USE)
     limit = {"max_concurrent": at_once, "rate": rate and (read_rate(rate) | ({"burst": burst} if burst else {}))}

@@ -6,13 +6,13 @@ from tests.unit.cli.conftest import Shell
 
 
 def test_a_limit_is_set_shown_and_removed(shell: Shell) -> None:
-    options = ["--at-once", "4", "--rate", "100/5m", "--burst", "3"]
+    options = ["--max-concurrent", "4", "--rate", "100/5m", "--burst", "3"]
     assert shell.ok("limits", "list").out == "No limits.\n"
 
     said = shell.ok("limits", "set", "account:42", *options).out
 
     assert said == "account:42 is limited to 4 at once and 100/300 s, 3 together.\n"
-    shell.ok("limits", "set", "b/c ü?", "--at-once", "0")
+    shell.ok("limits", "set", "b/c ü?", "--max-concurrent", "0")
     lines = [line.split("  ") for line in shell.ok("limits", "list").out.splitlines()]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     assert cells == [
@@ -53,9 +53,9 @@ def test_a_rate_is_written_as_people_do(shell: Shell, rate: str, count: int, sec
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "Give --at-once, --rate or both"),
-        (["--burst", "3"], "Give --at-once"),
-        (["--at-once", "1", "--burst", "3"], "--burst is about a --rate."),
+        ([], "Give --max-concurrent, --rate or both"),
+        (["--burst", "3"], "Give --max-concurrent"),
+        (["--max-concurrent", "1", "--burst", "3"], "--burst is about a --rate."),
         (["--rate", "fast"], "'fast' is no rate"),
         (["--rate", "20/"], "is no rate"),
         (["--rate", "-1/s"], "is no rate"),
@@ -68,7 +68,7 @@ def test_what_is_no_limit_is_refused_before_anything_is_sent(shell: Shell, optio
 
 
 def test_a_limit_beyond_all_limits_is_refused_by_the_api(shell: Shell) -> None:
-    assert "/max_concurrent" in shell.refused("limits", "set", "k", "--at-once", "10000000")
+    assert "/max_concurrent" in shell.refused("limits", "set", "k", "--max-concurrent", "10000000")
 
 
 @pytest.mark.parametrize("key", ["", "..", "a\nb"])
