@@ -6,6 +6,7 @@ Its form is Standard Webhooks'
 
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -114,7 +115,9 @@ class DeliverCallbacks:
             tries = [pool.submit(self._tell, one, secrets[one.task.tenant], timeout) for one in events]
             # A receiver that is slow to take an event keeps no end from being written down.
             delivered = self._write(claimed, [end.result() for end in ends])
+            begun = time.monotonic()
             told = self._go_on([one.result() for one in tries])
+            self._tell.has_taken(time.monotonic() - begun)
         return CallbackReport(unhandled=unhandled, delivered=delivered, failed=len(ends) - delivered, told=told)
 
     def _write(self, claimed: Sequence[Task], ended: Sequence[Task]) -> int:

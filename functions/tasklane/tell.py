@@ -19,8 +19,12 @@ from tasklane.task import Callback, CallbackEvent, Status, Task
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS: Final = 5.0
+TIMEOUT_SECONDS: Final = 2.0
 """How long a receiver may take to answer an event; less than for an end, which must not wait for it."""
+LONG_SECONDS: Final = 0.5
+"""Longer than this a process should not be kept from its next batch by events alone."""
+REST: Final = 10
+"""For so many times as long as events kept it, a process then tells none: ends get nine tenths of its time at least."""
 PAUSES: Final = (5, 30)
 """Seconds between the tries of an event."""
 SHUN_SECONDS: Final = 60
@@ -60,20 +64,21 @@ def news(messages: Sequence[CallbackMessage], tasks: Mapping[str, Task]) -> list
 
 
 class TellEvents:
-    """Makes tries. One per process: it remembers which receivers do not answer."""
+    """Makes tries. One per process: it remembers which receivers do not answer, and what events have cost."""
 
     def __init__(self, *, poster: Poster, clock: Clock, give_up_on_4xx: bool) -> None:
         self._poster = poster
         self._clock = clock
         self._give_up_on_4xx = give_up_on_4xx
         self._shunned: dict[str, int] = {}
+        self._rests_until = 0
 
     def __call__(self, one: News, secrets: Sequence[str], timeout_seconds: float) -> Told:
         """Make a try. Never raises."""
         receiver = urlsplit(one.callback.url).netloc
         ids = {"task_id": one.task.id, "event": one.event.value, "sequence": one.message.sequence}
-        if self._shunned.get(receiver, 0) > self._clock.now():
-            logger.info("An event waits for a receiver that did not answer.", extra={"action": "event_shunned", **ids})
+        if max(self._rests_until, self._shunned.get(receiver, 0)) > self._clock.now():
+            logger.info("An event waits because of a slow receiver.", extra={"action": "event_put_off", **ids})
             return self._next_try(one.message, 0.0)
         posted = self._poster(_letter(one), lambda: _event(one), secrets, min(timeout_seconds, TIMEOUT_SECONDS))
         if posted.delivered:
@@ -88,6 +93,11 @@ class TellEvents:
         if posted.is_final(give_up_on_4xx=strict):
             return Told()
         return self._next_try(one.message, posted.retry_after(entry.started_at))
+
+    def has_taken(self, seconds: float) -> None:
+        """Events alone have kept this process from its next batch for so long."""
+        if seconds > LONG_SECONDS:
+            self._rests_until = self._clock.now() + int(seconds * REST * 1000)
 
     def _shun(self, receiver: str) -> None:
         if len(self._shunned) >= MAX_SHUNNED:

@@ -310,7 +310,7 @@ def test_an_event_gets_less_time_than_an_end(home: Installation, running: Task) 
     home.http.post = timed  # type: ignore[method-assign]
     home.deliver()
 
-    assert asked == [5.0]
+    assert asked == [2.0]
 
 
 def test_a_slow_receiver_of_an_event_keeps_no_end_from_being_written(
@@ -349,6 +349,46 @@ def test_a_receiver_that_is_silent_is_asked_no_more_for_a_while(home: Installati
     home.clock.advance(61)
     home.http._answer = None
     assert deliver([CallbackMessage.telling(other, CallbackEvent.RUNNING, NOW)], lambda: 60.0).told == 1
+
+
+def elsewhere(home: Installation, task: Task) -> CallbackMessage:
+    """Another receiver is to be told of the task's last event."""
+    now = home.task(task)
+    assert now.callback is not None
+    moved = now.evolve(callback=replace(now.callback, url="https://other.example.com/"))
+    home.store.save([Change(before=now, after=moved)])
+    return CallbackMessage.telling(moved, CallbackEvent.RUNNING, NOW)
+
+
+def test_a_process_that_events_have_kept_for_long_tells_none_for_ten_times_as_long(
+    home: Installation, running: Task
+) -> None:
+    """Many receivers may be slow, each in its turn: ends get most of the process's time all the same."""
+    deliver = home.services.deliver_callbacks
+    assert home.deliver().told == 1
+    message = elsewhere(home, running)
+
+    deliver._tell.has_taken(0.4)
+    assert deliver([message], lambda: 60.0).told == 1, "that was not long"
+    deliver._tell.has_taken(2.0)
+    home.clock.advance(19)
+    assert deliver([message], lambda: 60.0).told == 0
+    assert home.queues.depth(CALLBACKS) == 1, "put off"
+    home.clock.advance(1)
+    assert deliver([message], lambda: 60.0).told == 1
+
+
+def test_the_time_that_events_take_is_measured(
+    home: Installation, running: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasklane.tell.LONG_SECONDS", 0.0)
+    monkeypatch.setattr("tasklane.tell.REST", 10**9)
+
+    assert home.deliver().told == 1
+
+    assert home.services.deliver_callbacks([elsewhere(home, running)], lambda: 60.0).told == 0
+    home.clock.advance(10**12)
+    assert home.services.deliver_callbacks([elsewhere(home, running)], lambda: 60.0).told == 1
 
 
 def test_without_a_secret_events_are_dropped_and_ends_come_again(
