@@ -8,15 +8,19 @@ import os
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from infra.local.lifeline import Parent
+
+if TYPE_CHECKING:
+    from worker.poller import Poller
 
 LIBRARIES = ("boto3", "aws_lambda_powertools", "pydantic")  # what takes long to import
 POLL_SECONDS = 1  # a longer poll would hold up the end
 
 
 def main() -> None:
-    """At the parent's first line, the environment, work on the lanes until SIGTERM or the parent's end."""
+    """At the parent's first line, the environment, work on the lanes until SIGTERM, the parent's end, or worn out."""
     parent, functions = Parent(int(sys.argv[1])), sys.argv[2]
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
@@ -37,8 +41,14 @@ def main() -> None:
     poller = make_poller(function_services(), wait_seconds=POLL_SECONDS)
     poller.start()
     parent.say_ready()
+    threading.Thread(target=_set_when_over, args=(poller, ended), name="worn-out", daemon=True).start()
     ended.wait()
     poller.stop()
+
+
+def _set_when_over(poller: Poller, ended: threading.Event) -> None:
+    poller.wait()
+    ended.set()
 
 
 if __name__ == "__main__":
