@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from tasklane.claims import Claimed, Claims
@@ -31,9 +32,9 @@ class Chain:
         self._remaining = remaining
         self._until = time.monotonic() + CHAIN_SECONDS
 
-    def after_joining(self, keys: Iterable[str]) -> list[Run]:
-        """Look once after the lines that tasks have just joined: their limit may have got room meanwhile."""
-        return self._successors(Counter(keys))
+    def after_joining(self, joined: Mapping[str, Sequence[str]]) -> list[Run]:
+        """Look once after the lines that these tasks have just joined: their limit may have got room meanwhile."""
+        return self._successors(Counter(joined.keys()), joined)
 
     def next_runs(self) -> list[Run]:
         """The runs that follow those whose outcomes have been written since this was asked before."""
@@ -42,12 +43,12 @@ class Chain:
         freed, self._ending.freed = self._ending.freed, []
         return self._successors(Counter(freed))
 
-    def _successors(self, room: Counter[str]) -> list[Run]:
+    def _successors(self, room: Counter[str], joined: Mapping[str, Sequence[str]] = MappingProxyType({})) -> list[Run]:
         runs: list[Run] = []
         for key in sorted(room):
             if time.monotonic() < self._until:
                 seconds = self._remaining() - REPORT_RESERVE_SECONDS
-                runs += self._begin(self._claims.next_in_line(key, room[key], seconds))
+                runs += self._begin(self._claims.next_in_line(key, room[key], seconds, joined.get(key, ())))
             else:
                 self._claims.wake(key, room[key])
         return runs

@@ -1,9 +1,9 @@
 """Brings announced tasks to their claims: what may not start now is seen to, the rest is claimed in one request."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tasklane import transitions
@@ -12,7 +12,7 @@ from tasklane.errors import Unavailable
 from tasklane.gate import Gate
 from tasklane.ids import new_lease_id
 from tasklane.limiter import Limiter, Plan, Start
-from tasklane.line import limit_key, limit_line
+from tasklane.line import NOTED_MS, limit_key, limit_line
 from tasklane.lines import Lines
 from tasklane.message import TaskMessage
 from tasklane.ports import Blocked, CallbackQueue, Claim, Clock, ControlStore, TaskQueue, TaskStore
@@ -21,8 +21,6 @@ from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
 
-NOTED_MS: Final = 300_000
-"""For how long it is noted that somebody waits for a key; noted again by who joins its line after half of that."""
 LOOKS: Final = 10
 """How many that stand in a line are looked at for one that may start: the others wait for another key as well."""
 
@@ -42,8 +40,8 @@ class Claimings:
     claimed: tuple[Claimed, ...] = ()
     unhandled: frozenset[TaskMessage] = frozenset()
     refused: int = 0
-    waited_for: frozenset[str] = frozenset()
-    """The keys whose lines somebody has just joined."""
+    waited_for: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The keys whose limits had no room, and who waits for them: most have just joined the line."""
 
 
 class Claims:
@@ -85,15 +83,17 @@ class Claims:
         admitted = self._admission(messages)
         return self._claim(self._limiter.plan(admitted.startable), admitted.unhandled, known)
 
-    def next_in_line(self, key: str, room: int, seconds: float) -> tuple[Claimed, ...]:
+    def next_in_line(self, key: str, room: int, seconds: float, joined: Sequence[str] = ()) -> tuple[Claimed, ...]:
         """Claim at most ``room`` of those that wait for the limit of ``key``, the first in line first.
+
+        ``joined`` are those that have just joined it: the index may not know of them yet.
 
         One that needs more than ``seconds``, or that should run alone, goes over its lane. One that waits for another
         key too goes over to that key's line. What cannot be asked is left to the sweeper.
         """
         found: list[Claimed] = []
         with suppress(Unavailable):
-            for task in self._standing(key, room):
+            for task in self._standing(key, room, joined):
                 if room <= 0:
                     break
                 message = TaskMessage.woken_up(task)
@@ -119,9 +119,10 @@ class Claims:
         state = self._control.limits([key]).get(key)
         return state is None or state.room is None or state.room > 0
 
-    def _standing(self, key: str, room: int) -> Iterator[Task]:
+    def _standing(self, key: str, room: int, joined: Sequence[str]) -> Iterator[Task]:
         """Those in the line of ``key``, read a few at a time: mostly the first ones can start."""
         ids = self._store.in_line(limit_line(key), LOOKS + room)
+        ids = [*ids, *(one for one in joined if one not in ids)]
         for chunk in (ids[:room], ids[room:]):
             tasks = self._store.get(chunk) if chunk else {}
             yield from (tasks[one] for one in chunk if one in tasks and tasks[one].line == limit_line(key))
@@ -136,7 +137,7 @@ class Claims:
         if joining:
             again |= self._hold(joining)
         if plan.later:
-            again |= self._lines.put_off(plan.later)
+            again |= self._lines.put_off(plan.later, plan.tasks)
         refused = sum(answer is None for answer in answers)
         if refused:
             logger.info("Some messages were doubled or late.", extra={"action": "claim_refused", "count": refused})
@@ -144,7 +145,7 @@ class Claims:
             claimed=tuple(Claimed(task=answer, at=start.at) for start, answer in pairs if isinstance(answer, Task)),
             unhandled=frozenset(again),
             refused=refused,
-            waited_for=frozenset(key for line in behind.values() if (key := limit_key(line)) is not None),
+            waited_for=_by_key(behind),
         )
 
     def _hold(self, lines: dict[TaskMessage, str]) -> frozenset[TaskMessage]:
@@ -172,3 +173,12 @@ class Claims:
             takes=start.takes,
             known=known,
         )
+
+
+def _by_key(lines: Mapping[TaskMessage, str]) -> dict[str, list[str]]:
+    """Who waits in the lines of limits, by key."""
+    waiting: dict[str, list[str]] = {}
+    for message, line in lines.items():
+        if (key := limit_key(line)) is not None:
+            waiting.setdefault(key, []).append(message.task_id)
+    return waiting

@@ -8,12 +8,15 @@ from tasklane.errors import Unavailable
 from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Clock, ControlStore, TaskStore
+from tasklane.task import Task
 from tasklane.throttle import HOLD_MS, Limit, concurrent_keys, is_valid
 
 REMEMBER_MS: Final = 5_000
 """How long what was read of a limit is used."""
 MAX_KNOWN: Final = 10_000
 """Keys that are remembered at most."""
+ROUNDS: Final = 3
+"""How often tasks are judged anew because a rate was changed meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +38,8 @@ class Plan:
     starts: list[Start] = field(default_factory=list)
     behind: dict[TaskMessage, str] = field(default_factory=dict)
     later: dict[TaskMessage, int] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    """Records, as they were before their time slots were reserved."""
     unhandled: set[TaskMessage] = field(default_factory=set)
 
 
@@ -50,21 +55,21 @@ class Limiter:
     def plan(self, messages: Sequence[TaskMessage]) -> Plan:
         """What the limits say to these tasks. Without keys they cost nothing here."""
         plan = Plan(starts=[Start(message=message) for message in messages if not message.keys])
-        throttled = [message for message in messages if message.keys]
-        if not throttled:
-            return plan
+        left = [message for message in messages if message.keys]
         try:
-            limits = self._limits_of(throttled)
-            self._judge(
-                {message: [limits[key] for key in message.keys if key in limits] for message in throttled}, plan
-            )
+            for _ in range(ROUNDS):
+                left = self._judge(left, plan) if left else []
         except Unavailable:
             done = {start.message for start in plan.starts} | plan.behind.keys() | plan.later.keys()
-            plan.unhandled |= {message for message in throttled if message not in done}
+            left = [message for message in left if message not in done]
+        plan.unhandled |= set(left)
         return plan
 
-    def _judge(self, limits: Mapping[TaskMessage, Sequence[Limit]], plan: Plan) -> None:
+    def _judge(self, messages: Sequence[TaskMessage], plan: Plan) -> list[TaskMessage]:
+        """Plan these; those whose limits have turned out to be others by now."""
         now = self._clock.now()
+        known = self._limits_of(messages)
+        limits = {message: [known[key] for key in message.keys if key in known] for message in messages}
         standing: dict[str, bool] = {}
         to_reserve: list[TaskMessage] = []
         for message, some in limits.items():
@@ -72,17 +77,34 @@ class Limiter:
             if line is not None:
                 plan.behind[message] = line
             elif is_valid(message.reserved_at, message.reserved_on, some, now):
-                at = message.reserved_at if message.reserved_at is not None and message.reserved_at > now else None
-                plan.starts.append(Start(message=message, takes=concurrent_keys(some), at=at))
+                plan.starts.append(_start(message, some, message.reserved_at, now))
             else:
                 to_reserve.append(message)
-        slots = self._reserve({message: limits[message] for message in to_reserve}, now)
+        wanting = self._without_doubled(to_reserve, limits, plan, now) if to_reserve else []
+        slots = self._reserve({message: limits[message] for message in wanting}, now)
         for message, at in slots.items():
             if at - now > HOLD_MS:
                 plan.later[message] = at
             else:
-                takes = concurrent_keys(limits[message])
-                plan.starts.append(Start(message=message, takes=takes, at=at if at > now else None))
+                plan.starts.append(_start(message, limits[message], at, now))
+        return [message for message in wanting if message not in slots]
+
+    def _without_doubled(
+        self, messages: Sequence[TaskMessage], limits: Mapping[TaskMessage, Sequence[Limit]], plan: Plan, now: int
+    ) -> list[TaskMessage]:
+        """Those that need a time slot. Doubled messages must not use up a slot each: the rate would be theirs."""
+        tasks = self._store.get([message.task_id for message in messages])
+        plan.tasks |= tasks
+        wanting = []
+        for message in messages:
+            task = tasks.get(message.task_id)
+            if task is None or not message.announces(task):
+                plan.starts.append(Start(message=message))  # its claim is refused, and counted so
+            elif not is_valid(task.reserved_at, task.reserved_on, limits[message], now):
+                wanting.append(message)
+            elif task.run_at is None or task.run_at - now <= HOLD_MS:
+                plan.starts.append(_start(message, limits[message], task.reserved_at, now))
+        return wanting
 
     def _line_before(self, keys: Sequence[str], standing: dict[str, bool]) -> str | None:
         """The line in which somebody waits for one of these keys already: first come, first served."""
@@ -94,26 +116,33 @@ class Limiter:
         return None
 
     def _reserve(self, limits: Mapping[TaskMessage, Sequence[Limit]], now: int) -> dict[TaskMessage, int]:
-        """A time slot for each: of several rates that hold for a task, the latest. One request for each key."""
+        """A time slot for each: of several rates that hold for a task, the latest. One request for each key.
+
+        Those with a limit that is another by now are left out, and the limit is read anew the next time.
+        """
         at: dict[TaskMessage, int] = dict.fromkeys(limits, now)
         rated = {limit.key: limit for some in limits.values() for limit in some if limit.rate is not None}
         for key, limit in rated.items():
             wanting = [message for message, some in limits.items() if any(one.key == key for one in some)]
-            for message, slot in zip(wanting, self._control.reserve(limit, now, len(wanting)), strict=True):
-                at[message] = max(at[message], slot)
+            slots = self._control.reserve(limit, now, len(wanting))
+            if slots is None:
+                self._known = {one: known for one, known in self._known.items() if one != key}
+                at = {message: slot for message, slot in at.items() if message not in wanting}
+            else:
+                at |= {m: max(at[m], slot) for m, slot in zip(wanting, slots, strict=True) if m in at}
         return at
 
     def _limits_of(self, messages: Sequence[TaskMessage]) -> dict[str, Limit]:
-        now = self._clock.now()
-        keys = sorted({key for message in messages for key in message.keys})
-        old = [key for key in keys if not 0 <= now - self._known.get(key, (-REMEMBER_MS, None))[0] < REMEMBER_MS]
-        if old:
+        now, known = self._clock.now(), self._known
+        keys = {key for message in messages for key in message.keys}
+        fresh = {key: known[key] for key in keys if key in known and 0 <= now - known[key][0] < REMEMBER_MS}
+        if old := sorted(keys - fresh.keys()):
             found = self._control.limits(old)
-            kept = (
-                self._known
-                if len(self._known) <= MAX_KNOWN
-                else {key: self._known[key] for key in keys if key not in old}
-            )
-            self._known = kept | {key: (now, found[key].limit if key in found else None) for key in old}
-        known = {key: self._known[key][1] for key in keys}
-        return {key: limit for key, limit in known.items() if limit is not None}
+            fresh |= {key: (now, found[key].limit if key in found else None) for key in old}
+            # Others may do the same in their threads: what one of them forgets is read again.
+            self._known = (known if len(known) <= MAX_KNOWN else {}) | fresh
+        return {key: limit for key, (_, limit) in fresh.items() if limit is not None}
+
+
+def _start(message: TaskMessage, limits: Sequence[Limit], at: int | None, now: int) -> Start:
+    return Start(message=message, takes=concurrent_keys(limits), at=at if at is not None and at > now else None)

@@ -1,17 +1,20 @@
 """Use case: limit how many tasks of a key run at once, and how fast they start."""
 
 import logging
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Collection
 from typing import Final
 
 from tasklane.errors import LimitNotFound
-from tasklane.line import limit_line
+from tasklane.line import NOTED_MS, limit_line
 from tasklane.lines import Lines
 from tasklane.ports import Clock, ControlStore
 from tasklane.throttle import Limit, LimitState, Rate
 
 logger = logging.getLogger(__name__)
 
+KEYS: Final = 100
+"""Limits that are read at once."""
 WOKEN_AT_ONCE: Final = 100
 """How many that wait for one key are woken in one go; the others follow when those end, or with the next sweep."""
 
@@ -33,44 +36,64 @@ class ManageLimits:
 
     def list(self, limit: int, start: str | None = None) -> list[LimitState]:
         """At most ``limit`` limits in the order of their keys, those after the key ``start``."""
-        keys = self._control.limit_keys(start, limit)
-        states = self._control.limits(keys) if keys else {}
-        return [states[key] for key in keys if key in states]
+        found: list[LimitState] = []
+        while len(found) < limit and (keys := self._control.limit_keys(start, limit)):
+            # A key without a limit: whoever set or removed it died in between.
+            states, start = self._control.limits(keys), keys[-1]
+            found += [states[key] for key in keys if key in states]
+        return found[:limit]
 
-    def put(self, key: str, *, max_concurrent: int | None, rate: Rate | None) -> LimitState:
+    def put(
+        self,
+        key: str,
+        *,
+        max_concurrent: int | None,
+        rate: Rate | None,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> LimitState:
         """Set the limit of ``key``; workers hear of it within seconds. What runs already goes on.
 
         With another rate, time slots that tasks were given before are void: they get others when they come to start.
+        Who waits and need not any more is let go until ``enough``; the sweeper goes on with the rest.
         """
         now = self._clock.now()
         before = self._control.limits([key]).get(key)
         same = before is not None and before.limit.rate == rate
-        since = before.limit.since if same and before is not None else now
+        since = now if before is None else before.limit.since if same else max(now, before.limit.since + 1)
         limit = Limit(key=key, max_concurrent=max_concurrent, rate=rate, since=since)
         self._control.put_limit(limit, restart=not same)
         state = LimitState(limit=limit, in_use=before.in_use if before else 0)
-        self._look_after(key, state)
+        self._look_after(key, state, enough)
         return state
 
     def remove(self, key: str, enough: Callable[[], bool]) -> None:
         """Limit ``key`` no longer, and let go who waits for it until ``enough``. One that is not limited stays so."""
         self._control.remove_limit(key)
-        self._control.note_waiting(key, self._clock.now())
-        self._lines.let_go(limit_line(key), enough)
+        # Not for a shorter time than a worker may have noted: it does not note again who joins the line meanwhile.
+        self._control.note_waiting(key, self._clock.now() + NOTED_MS)
+        self._look_after(key, None, enough)
 
-    def sweep(self, enough: Callable[[], bool]) -> int:
+    def sweep(self, enough: Callable[[], bool], strays: Collection[str] = ()) -> int:
         """Look after everybody who waits though there is room; how many were woken.
 
-        Who frees a slot wakes the next itself: this is for what got lost on the way.
+        Who frees a slot wakes the next itself: this is for what got lost on the way. ``strays`` are keys for which
+        somebody has been found to wait, noted or not.
         """
         total = 0
-        for key, until in self._control.waited_for().items():
-            if enough():
-                break
-            woken = self._look_after(key, self._control.limits([key]).get(key), enough)
-            total += woken
-            if not woken and until < self._clock.now() and not self._lines.anybody_in(limit_line(key)):
-                self._control.forget_waiting(key, until)
+        waited_for, now = self._control.waited_for(), self._clock.now()
+        keys = sorted({*waited_for, *strays})
+        random.shuffle(keys)  # where there is time for some of them only, the others have their turn next time
+        for start in range(0, len(keys), KEYS):
+            some = keys[start : start + KEYS]
+            states = self._control.limits(some)
+            for key in some:
+                if enough():
+                    break
+                woken = self._look_after(key, states.get(key), enough)
+                total += woken
+                over = not woken and waited_for.get(key, now) < now
+                if over and not self._lines.anybody_in(limit_line(key)):
+                    self._control.forget_waiting(key, waited_for[key])
         if total:
             logger.info(
                 "Tasks that waited though there was room were woken.", extra={"action": "woken", "count": total}
@@ -80,5 +103,6 @@ class ManageLimits:
     def _look_after(self, key: str, state: LimitState | None, enough: Callable[[], bool] = lambda: False) -> int:
         room = None if state is None else state.room
         if room is None:
-            return self._lines.let_go(limit_line(key), enough)[0]
+            # As woken, lest a worker that still knows the limit make them stand in line behind one another again.
+            return self._lines.let_go(limit_line(key), enough, woken=True)[0]
         return self._lines.wake(key, min(room, WOKEN_AT_ONCE))

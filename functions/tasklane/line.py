@@ -10,6 +10,8 @@ from tasklane.task import HIGHEST_PRIORITY, Task
 
 SHARDS: Final = {"pause": 16, "limit": 1}
 """Index partitions of a line, by its kind: each takes 1,000 tasks a second, and each is asked when one is let go."""
+NOTED_MS: Final = 300_000
+"""For how long it is noted that somebody waits for a key; noted again by who joins its line after half of that."""
 
 
 def lane_target(lane: int) -> str:

@@ -47,24 +47,24 @@ class Lines:
         changes = {
             m: self._held(tasks[m.task_id], line, now)
             for m, line in lines.items()
-            if _waits(tasks, m) and tasks[m.task_id].line != line
+            if m.announces(tasks.get(m.task_id)) and tasks[m.task_id].line != line
         }
         answers = self._store.save(list(changes.values())) if changes else []
         extra = {"action": "held", "count": len(changes), "lines": sorted(set(lines.values()))}
         logger.info("Tasks are held back.", extra=extra)
         return frozenset(m for m, answer in zip(changes, answers, strict=True) if isinstance(answer, Unavailable))
 
-    def put_off(self, slots: Mapping[TaskMessage, int]) -> frozenset[TaskMessage]:
-        """Send the announced tasks again for their time slots (Unix ms); the messages that must come again."""
-        try:
-            tasks = self._store.get([message.task_id for message in slots])
-        except Unavailable:
-            return frozenset(slots)
+    def put_off(self, slots: Mapping[TaskMessage, int], tasks: Mapping[str, Task]) -> frozenset[TaskMessage]:
+        """Send the announced tasks again for their time slots (Unix ms); the messages that must come again.
+
+        ``tasks`` are their records, as they were when the slots were reserved.
+        """
         now = self._clock.now()
         changes = {
-            m: self._change(tasks[m.task_id], transitions.put_off(tasks[m.task_id], at, now, self._timing))
+            m: self._change(
+                tasks[m.task_id], transitions.put_off(tasks[m.task_id], at, now, self._timing), "reserved_at"
+            )
             for m, at in slots.items()
-            if _waits(tasks, m)
         }
         answers = list(zip(changes.items(), self._store.save(list(changes.values())), strict=True)) if changes else []
         send_to_lanes(self._queue, [change.after for (_, change), answer in answers if answer is True], now)
@@ -86,8 +86,8 @@ class Lines:
         """Whether somebody stands in a line. Raises Unavailable."""
         return bool(self._store.in_line(line, 1))
 
-    def let_go(self, line: str, enough: Callable[[], bool]) -> tuple[int, bool]:
-        """Send the tasks of a line to their lanes, in order, until ``enough``.
+    def let_go(self, line: str, enough: Callable[[], bool], *, woken: bool = False) -> tuple[int, bool]:
+        """Send the tasks of a line to their lanes, in order, until ``enough``; ``woken`` as in ``let_these_go``.
 
         How many went, and whether the line is known to be empty. Raises Unavailable.
         """
@@ -99,7 +99,7 @@ class Lines:
             with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="let-go") as pool:
                 chunks = pool.map(lambda chunk: self._released(line, chunk), _chunks(ids, CHUNK))
                 gone = [task for chunk in chunks for task in chunk]
-            send_to_lanes(self._queue, gone, self._clock.now())
+            send_to_lanes(self._queue, gone, self._clock.now(), woken=woken)
             total += len(gone)
             if not gone:
                 break  # the index lags behind the writes: whoever looks later finds it empty, or somebody in it
@@ -123,15 +123,10 @@ class Lines:
     def _held(self, task: Task, line: str, now: int) -> Change:
         return self._change(task, transitions.held(task, line, now, self._timing))
 
-    def _change(self, before: Task, after: Task) -> Change:
+    def _change(self, before: Task, after: Task, *guards: str) -> Change:
         # The id tells whose write it was: of two that let a task go, only one sends it.
-        return Change(before=before, after=after.evolve(lease_id=new_lease_id()), unchanged=("status", "run", "line"))
-
-
-def _waits(tasks: Mapping[str, Task], message: TaskMessage) -> bool:
-    """True where the task still is as the message announces it."""
-    task = tasks.get(message.task_id)
-    return task is not None and (task.status.value, task.run) == (message.status, message.run - 1)
+        after = after.evolve(lease_id=new_lease_id())
+        return Change(before=before, after=after, unchanged=("status", "run", "line", *guards))
 
 
 def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

@@ -78,6 +78,10 @@ class TaskMessage:
         """The same for a task that stands first in the line of a limit."""
         return replace(cls.of(task), woken=1)
 
+    def announces(self, task: Task | None) -> bool:
+        """True where ``task`` still is as this message says: the run may begin."""
+        return task is not None and (task.status.value, task.run) == (self.status, self.run - 1)
+
     def delay_seconds(self, now: int) -> int:
         """Whole seconds from ``now`` until the task may start, rounded up, at most what a queue carries.
 

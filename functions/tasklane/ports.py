@@ -160,8 +160,11 @@ class ControlStore(Protocol):
     def limit_keys(self, start: str | None, count: int) -> list[str]:
         """At most ``count`` limited keys in their order, those after ``start``. Raises Unavailable."""
 
-    def reserve(self, limit: Limit, now: int, count: int) -> list[int]:
-        """The next ``count`` time slots of a limit by rate (Unix milliseconds). Raises Unavailable."""
+    def reserve(self, limit: Limit, now: int, count: int) -> list[int] | None:
+        """The next ``count`` time slots of a limit by rate (Unix milliseconds). Raises Unavailable.
+
+        None: the rate is another by now (``since`` tells), or there is none.
+        """
 
     def note_waiting(self, key: str, until: int) -> None:
         """Note that somebody waits for ``key`` to have room, and that it is to be looked after ``until`` at least.

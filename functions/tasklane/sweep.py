@@ -91,6 +91,8 @@ class Sweep:
         self._lines = lines
         self._pauses = PauseTasks(control=control, lines=lines, clock=clock)
         self._limits = ManageLimits(control=control, lines=lines, clock=clock)
+        self._strays: set[str] = set()
+        """Keys for whose limits tasks wait that fell due: the last resort of one that nobody has noted."""
 
     def __call__(self, remaining: Callable[[], float]) -> SweepReport:
         """Sweep every shard, several at a time, until nothing is due or ``remaining`` seconds come to an end.
@@ -110,7 +112,8 @@ class Sweep:
             return SweepReport(complete=False)
         try:
             sent = self._pauses.sweep(lambda: remaining() <= RESERVE_SECONDS)
-            return SweepReport(sent=sent + self._limits.sweep(lambda: remaining() <= RESERVE_SECONDS))
+            strays, self._strays = self._strays, set()
+            return SweepReport(sent=sent + self._limits.sweep(lambda: remaining() <= RESERVE_SECONDS, strays))
         except Unavailable as exc:
             extra = {"action": "sweep_failed", "shard": "lines", "error": str(exc)}
             logger.warning("Lines could not be looked after.", extra=extra)
@@ -138,19 +141,21 @@ class Sweep:
         return replace(total, complete=False)
 
     def _look_after(self, tasks: Sequence[Task], now: int) -> SweepReport:
+        self._strays |= {key for task in tasks if (key := limit_key(task.line or "")) is not None}
         steps = [self._judged(task, now) for task in tasks]
         changes = [step for step in steps if isinstance(step, Change)]
         answers = self._store.save(changes) if changes else []
         written = [c.after for c, answer in zip(changes, answers, strict=True) if answer is True]
         workable = [task for task in written if self._registry.runs_here(task.type)]
         sent = send_to_lanes(self._queue, workable, now) + send_callbacks(self._callback_queue, written, now)
-        self._wake_next([c.before for c, answer in zip(changes, answers, strict=True) if answer is True])
+        self._wake_next([c for c, answer in zip(changes, answers, strict=True) if answer is True])
         failed = sum(isinstance(step, Exception) for step in steps)
         return SweepReport(seen=len(tasks), changed=len(written), sent=sent, failed=failed)
 
-    def _wake_next(self, ended: Sequence[Task]) -> None:
+    def _wake_next(self, written: Sequence[Change]) -> None:
         """Wake who waits for what lost runs have given back."""
-        for key, count in Counter(key for task in ended for key in task.slots).items():
+        given_back = Counter(key for c in written for key in c.before.slots if key not in c.after.slots)
+        for key, count in given_back.items():
             with suppress(Unavailable):  # the next sweep finds them
                 self._lines.wake(key, count)
 

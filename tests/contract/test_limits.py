@@ -243,6 +243,12 @@ def test_many_limits_are_read_at_once(control: ControlStore) -> None:
     assert sorted(control.limits(keys)) == keys
 
 
+def reserved(control: ControlStore, limit: Limit, now: int, count: int) -> list[int]:
+    slots = control.reserve(limit, now, count)
+    assert slots is not None
+    return slots
+
+
 # -- time slots --------------------------------------------------------------------------------------------------------
 
 
@@ -250,7 +256,7 @@ def test_time_slots_follow_one_another(control: ControlStore) -> None:
     limit = Limit(key="a", rate=RATE, since=NOW)
     control.put_limit(limit, restart=True)
 
-    slots = control.reserve(limit, NOW, 3) + control.reserve(limit, NOW + 1, 2)
+    slots = reserved(control, limit, NOW, 3) + reserved(control, limit, NOW + 1, 2)
 
     assert slots == [NOW, NOW + 105, NOW + 210, NOW + 315, NOW + 420]
 
@@ -282,13 +288,27 @@ def test_a_new_rate_forgets_the_slots_that_were_given(control: ControlStore) -> 
     assert control.reserve(limit, NOW, 1) == [NOW]
 
 
+def test_who_knows_another_rate_reserves_nothing(control: ControlStore) -> None:
+    old, new = (Limit(key="a", rate=Rate(count=1, period_ms=86_400_000), since=NOW + n) for n in range(2))
+    assert control.reserve(old, NOW, 1) is None, "there is no such limit"
+    control.put_limit(old, restart=True)
+    assert control.reserve(old, NOW, 1) == [NOW]
+    control.put_limit(new, restart=True)
+
+    assert control.reserve(old, NOW, 1) is None
+    assert control.reserve(new, NOW, 1) == [NOW]
+    control.remove_limit("a")
+    assert control.reserve(new, NOW, 1) is None
+    assert control.limits(["a"]) == {}
+
+
 @pytest.mark.usefixtures("not_moto")
 def test_who_reserves_at_once_gets_different_slots(control: ControlStore) -> None:
     limit = Limit(key="a", rate=RATE, since=NOW)
     control.put_limit(limit, restart=True)
 
     with ThreadPoolExecutor(max_workers=6) as pool:
-        slots = [slot for some in pool.map(lambda _: control.reserve(limit, NOW, 2), range(12)) for slot in some]
+        slots = [slot for some in pool.map(lambda _: reserved(control, limit, NOW, 2), range(12)) for slot in some]
 
     assert sorted(slots) == [NOW + n * 105 for n in range(24)]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from tasklane.claims import NOTED_MS
+from tasklane.line import NOTED_MS
 from tasklane.task import Task
 from tasklane.throttle import Rate
 from tests.faults.crash_scenarios import dying
@@ -44,8 +44,8 @@ def leaves_the_next_one_to_others(trial: Trial) -> Sequence[Task]:
 
 @dying(
     "worker",
+    "Limiter._without_doubled store.get",
     "Limiter._reserve control.reserve",
-    "Lines.put_off store.get",
     "Lines.put_off store.save",
     "Lines.put_off queue.send",
     minutes=5,

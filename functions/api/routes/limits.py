@@ -78,7 +78,10 @@ def put_limit(request: JsonRequest, key: Key, body: LimitRequest) -> Response:
     Tasks over the limit wait, first come, first served within a priority; that costs them no attempt. What runs already
     goes on. The limit replaces the one that there was.
     """
-    state = services_of(request).limits.put(key, max_concurrent=body.max_concurrent, rate=_rate(body.rate))
+    until = time.monotonic() + RELEASE_SECONDS
+    state = services_of(request).limits.put(
+        key, max_concurrent=body.max_concurrent, rate=_rate(body.rate), enough=lambda: time.monotonic() > until
+    )
     logger.warning("A limit was set.", extra={"action": "limit_set", "key": key, "limit": _view(state)})
     return JSONResponse(_view(state))
 

@@ -100,17 +100,22 @@ class DynamoDbControlStore:
         answer = self._ask(lambda: self._query(LIMITS, Limit=count, **after))
         return [item["sk"]["S"] for item in answer["Items"]]
 
-    def reserve(self, limit: Limit, now: int, count: int) -> list[int]:
+    def reserve(self, limit: Limit, now: int, count: int) -> list[int] | None:
         """See ControlStore. One update; two where it has been idle, or somebody else was first after that."""
         assert limit.rate is not None  # noqa: S101 - what the caller looked for
         now_us, ahead = now * 1000, count * limit.rate.interval_us
         for _ in range(RESERVATIONS):
-            base = self._reserved(limit.key, "SET next_at = next_at + :ahead", "next_at >= :now", now_us, ahead)
+            base, is_other = self._reserved(limit, "SET next_at = next_at + :ahead", "next_at >= :now", now_us, ahead)
             if base is not None:
                 return limit.rate.starts(base, now_us, count)
-            condition = "attribute_not_exists(next_at) OR next_at < :now"
-            if self._reserved(limit.key, "SET next_at = :next", condition, now_us, ahead) is not None:
+            if is_other:
+                return None
+            condition = "(attribute_not_exists(next_at) OR next_at < :now)"
+            base, is_other = self._reserved(limit, "SET next_at = :next", condition, now_us, ahead)
+            if base is not None:
                 return limit.rate.starts(now_us, now_us, count)
+            if is_other:
+                return None
         raise Unavailable(f"the limit of {limit.key} is being changed by others")
 
     def note_waiting(self, key: str, until: int) -> None:
@@ -136,24 +141,32 @@ class DynamoDbControlStore:
             if not _is_refusal(exc):
                 raise _unavailable(exc) from exc
 
-    def _reserved(self, key: str, expression: str, condition: str, now_us: int, ahead: int) -> int | None:
-        """What ``next_at`` was before (0: absent) where the condition held; None where it did not."""
-        values = {":now": {"N": str(now_us)}}
+    def _reserved(
+        self, limit: Limit, expression: str, condition: str, now_us: int, ahead: int
+    ) -> tuple[int | None, bool]:
+        """What ``next_at`` was before (0: absent) where the condition held; and whether the limit is another by now.
+
+        A worker may know the rate of some seconds ago: its slots would lie by that rate, for hours maybe.
+        """
+        values = {":now": {"N": str(now_us)}, ":since": {"N": str(limit.since)}}
         values |= {":ahead": {"N": str(ahead)}} if ":ahead" in expression else {":next": {"N": str(now_us + ahead)}}
         try:
             answer = self._client.update_item(
                 TableName=self._table,
-                Key=limit_key(key),
+                Key=limit_key(limit.key),
                 UpdateExpression=expression,
-                ConditionExpression=condition,
+                ConditionExpression=f"{condition} AND #since = :since",
+                ExpressionAttributeNames={"#since": "since"},
                 ExpressionAttributeValues=values,
                 ReturnValues="UPDATED_OLD",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except (ClientError, BotoCoreError) as exc:
             if not _is_refusal(exc):
                 raise _unavailable(exc) from exc
-            return None
-        return int(answer.get("Attributes", {}).get("next_at", {"N": "0"})["N"])
+            there: Any = exc.response.get("Item", {})
+            return None, there.get("since") != values[":since"]
+        return int(answer.get("Attributes", {}).get("next_at", {"N": "0"})["N"]), False
 
     def _batch_get(self, keys: Sequence[str]) -> list[Any]:
         wanted: Any = {self._table: {"Keys": [limit_key(key) for key in keys], "ConsistentRead": True}}

@@ -219,10 +219,12 @@ class MemoryControlStore:
         with self._lock:
             return sorted((key for key in self._limits if start is None or key > start), key=str.encode)[:count]
 
-    def reserve(self, limit: Limit, now: int, count: int) -> list[int]:
+    def reserve(self, limit: Limit, now: int, count: int) -> list[int] | None:
         """See ControlStore."""
         assert limit.rate is not None  # noqa: S101 - what the caller looked for
         with self._lock:
+            if limit.key not in self._limits or self._limits[limit.key].since != limit.since:
+                return None
             base = max(self._next_us.get(limit.key, 0), now * 1000)
             self._next_us[limit.key] = base + count * limit.rate.interval_us
         return limit.rate.starts(base, now * 1000, count)
