@@ -411,7 +411,7 @@ def test_a_tenant_signs_with_its_own_secret_and_waits_for_it_alone(registry: Reg
     home = an_installation(registry=registry)
     for tenant in ("acme", "broken", "default"):
         home.submit("echo", tenant=tenant, callback_url=f"https://{tenant}.example.com/")
-    home.work()
+        home.work()  # one by one, so that their callbacks come in this order
     home.close()
     secrets: dict[str, Any] = {"acme": [OLDER_SECRET, SECRET], "broken": ConfigurationError("no secret")}
     home.services.deliver_callbacks._secrets = StaticSigningSecrets(SECRET, tenants=secrets)
