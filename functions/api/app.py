@@ -11,7 +11,7 @@ from api import contracts, openapi, webhooks
 from api.body import LARGE_AT_ONCE
 from api.edge import Edge
 from api.problems import add_handlers
-from api.routes import callbacks, changes, documents, health, lanes, limits, lists, pauses, task_types, tasks
+from api.routes import callbacks, changes, documents, health, lanes, leases, limits, lists, pauses, task_types, tasks
 from tasklane import __version__
 from tasklane.bootstrap import Services
 
@@ -35,7 +35,7 @@ def create_app(services: Services | None = None) -> FastAPI:
     app.add_middleware(Edge)
     add_handlers(app)
     # The types' own addresses end in any name, so that what comes after such a name is looked for first.
-    for routes in (tasks, lists, changes, callbacks, documents, lanes, pauses, limits, task_types, health):
+    for routes in (tasks, lists, changes, callbacks, documents, leases, lanes, pauses, limits, task_types, health):
         app.include_router(routes.router)
     for router in contracts.ROUTERS:
         app.include_router(router)

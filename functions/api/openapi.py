@@ -14,6 +14,7 @@ Responses: TypeAlias = dict[int | str, dict[str, Any]]
 TAGS: Final = [
     {"name": "tasks", "description": "Submit tasks, see what became of them, change them."},
     {"name": "callbacks", "description": "What could not be delivered, and how to send it again."},
+    {"name": "leases", "description": "For external workers: fetch tasks, hold them, say how the work ended."},
     {"name": "lanes", "description": "How full the queues are, what to do about what they gave up; pause, and resume."},
     {"name": "limits", "description": "How many tasks of a key run at once, and how fast they start."},
     {"name": "task types", "description": "What this installation can do."},

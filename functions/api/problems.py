@@ -55,6 +55,8 @@ TASK_TYPE_NOT_FOUND = Kind(name="task-type-not-found", status=404, title="There 
 LIMIT_NOT_FOUND = Kind(name="limit-not-found", status=404, title="There is no such limit")
 METHOD_NOT_ALLOWED = Kind(name="method-not-allowed", status=405, title="The method is not allowed here")
 INVALID_TRANSITION = Kind(name="invalid-transition", status=409, title="The task's status does not allow this")
+LEASE_LOST = Kind(name="lease-lost", status=409, title="The lease has ended")
+TASK_TYPE_HAS_HANDLER = Kind(name="task-type-has-handler", status=409, title="The task type has a handler")
 TOO_LARGE = Kind(name="too-large", status=413, title="The body or a document in it is too large")
 UNSUPPORTED_MEDIA_TYPE = Kind(name="unsupported-media-type", status=415, title="The body is not declared as JSON")
 INVALID_REQUEST = Kind(name="invalid-request", status=422, title="Fields of the body are wrong")
@@ -84,6 +86,8 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
     errors.TaskNotFound: TASK_NOT_FOUND,
     errors.LimitNotFound: LIMIT_NOT_FOUND,
     errors.NotNow: INVALID_TRANSITION,
+    errors.LeaseLost: LEASE_LOST,
+    errors.HasHandler: TASK_TYPE_HAS_HANDLER,
 }
 """What callers can mend; everything else is 5xx and says nothing about its inside."""
 

@@ -90,7 +90,9 @@ def _no_credentials(url: AnyUrl) -> AnyUrl:
     return url
 
 
-def _at_most(count: int, of_what: str) -> BeforeValidator:
+def at_most(count: int, of_what: str) -> BeforeValidator:
+    """Refuses more than ``count`` entries."""
+
     def check(value: Any) -> Any:
         # Counted before the entries are looked at, each of which could cost an error message.
         if isinstance(value, Mapping | list) and len(value) > count:
@@ -133,7 +135,7 @@ Seconds = Annotated[float, Field(ge=0, le=YEAR, allow_inf_nan=False), AfterValid
 CallbackUrl = Annotated[HttpUrl, AfterValidator(_no_credentials)]
 CallbackEvents = Annotated[
     list[Annotated[CallbackEvent, BeforeValidator(_event), WithJsonSchema({"type": "string", "enum": EVENTS})]],
-    _at_most(len(EVENTS), "events"),
+    at_most(len(EVENTS), "events"),
     AfterValidator(_each_once),
     Field(max_length=len(EVENTS), json_schema_extra={"uniqueItems": True}),
 ]
@@ -142,7 +144,7 @@ CallbackEvents = Annotated[
 ThrottleKey = Annotated[str, Field(min_length=1, max_length=MAX_KEY), AfterValidator(_visible)]
 ThrottleKeys = Annotated[
     list[ThrottleKey],
-    _at_most(MAX_KEYS, "keys"),
+    at_most(MAX_KEYS, "keys"),
     Field(max_length=MAX_KEYS),
 ]
 
@@ -166,7 +168,7 @@ class RetryRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    pauses: Annotated[list[Seconds], _at_most(MAX_PAUSES, "pauses")] | None = Field(
+    pauses: Annotated[list[Seconds], at_most(MAX_PAUSES, "pauses")] | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_PAUSES,
@@ -237,7 +239,7 @@ class TaskRequest(BaseModel):
     timeout_seconds: Annotated[int, Field(ge=1, le=MAX_TIMEOUT_SECONDS), WHOLE] | None = Field(
         default=None, description="How long one attempt may take."
     )
-    retry: Annotated[RetryRequest, _at_most(MAX_PAUSES, "fields")] | None = Field(
+    retry: Annotated[RetryRequest, at_most(MAX_PAUSES, "fields")] | None = Field(
         default=None, description="When it is tried again after an error, where that differs from its type's policy."
     )
     throttle_keys: ThrottleKeys | None = Field(
@@ -245,7 +247,7 @@ class TaskRequest(BaseModel):
         description="Whose limits hold for it, besides those that its type names.",
         examples=[["account:42"]],
     )
-    labels: Annotated[dict[LabelKey, LabelValue], _at_most(MAX_LABELS, "labels")] = Field(
+    labels: Annotated[dict[LabelKey, LabelValue], at_most(MAX_LABELS, "labels")] = Field(
         default={},
         max_length=MAX_LABELS,
         description="Your own words about the task, kept and shown.",
@@ -279,7 +281,7 @@ class LimitRequest(BaseModel):
     max_concurrent: Annotated[int, Field(ge=0, le=MAX_CONCURRENT), WHOLE] | None = Field(
         default=None, description="So many tasks run at once at most; 0: none."
     )
-    rate: Annotated[RateRequest, _at_most(3, "fields")] | None = Field(
+    rate: Annotated[RateRequest, at_most(3, "fields")] | None = Field(
         default=None, description="So fast tasks start at most."
     )
 
@@ -295,7 +297,7 @@ class RemoveRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    ids: Annotated[list[TaskId], _at_most(MAX_IDS, "ids")] = Field(
+    ids: Annotated[list[TaskId], at_most(MAX_IDS, "ids")] = Field(
         min_length=1,
         max_length=MAX_IDS,
         description="Their ids; doubled ones count once.",

@@ -95,9 +95,9 @@ class TaskView(BaseModel):
     callback: CallbackView | None
     created_at: datetime
     held_by: str | None = Field(
-        description="What holds it back though its time has come: a paused lane or task type, or a limit that has no "
-        "room; null: nothing.",
-        examples=["pause:lane:3", "limit:account:42"],
+        description="What it waits for outside its lane though its time has come: a paused lane or task type to be "
+        "resumed, a limit to have room, or an external worker (`pull:` and its type); null: nothing.",
+        examples=["pause:lane:3", "limit:account:42", "pull:resize"],
     )
     run_at: datetime | None = Field(description="When the next attempt may start, where that is not now.")
     expires_at: datetime | None
@@ -275,9 +275,10 @@ class LaneRedriveView(CallbackRedriveView):
 
 
 class TaskTypesView(BaseModel):
-    """The task types of this installation, by name."""
+    """Task types: those of the code, by name, then those that were declared for external workers, by name."""
 
     task_types: list[TaskTypeView]
+    next_after: str | None = Field(description="Where to go on; null: there are no more.")
 
 
 class HealthView(BaseModel):

@@ -13,6 +13,8 @@ from tasklane.cleanup import RemoveDocuments
 from tasklane.clock import SystemClock
 from tasklane.errors import ConfigurationError, Unavailable
 from tasklane.execute import Execute
+from tasklane.fetch import Fetch
+from tasklane.lease import Leases
 from tasklane.limits import ManageLimits
 from tasklane.lines import Lines
 from tasklane.listing import ListCallbacks, ListTasks
@@ -37,6 +39,7 @@ from tasklane.remove import RemoveTasks
 from tasklane.settings import Settings, read_settings
 from tasklane.submit import Submit
 from tasklane.sweep import Sweep
+from tasklane.task_types import TaskTypes
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -73,13 +76,43 @@ class Services:
         return self._registry or load_handlers()
 
     @cached_property
+    def types(self) -> TaskTypes:
+        """The task types, those that were declared for external workers too."""
+        return TaskTypes(registry=self.registry, control=self.control, clock=self.clock)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """Ends and renews the leases of external workers."""
+        return Leases(
+            store=self.store,
+            queue=self.queue,
+            callback_queue=self.callback_queue,
+            blobs=self.blobs,
+            types=self.types,
+            clock=self.clock,
+            timing=self.settings.timing,
+        )
+
+    @cached_property
+    def fetch(self) -> Fetch:
+        """Leases tasks to external workers."""
+        return Fetch(
+            store=self.store,
+            queue=self.queue,
+            callback_queue=self.callback_queue,
+            control=self.control,
+            clock=self.clock,
+            timing=self.settings.timing,
+        )
+
+    @cached_property
     def submit(self) -> Submit:
         """Accepts tasks."""
         return Submit(
             store=self.store,
             queue=self.queue,
             blobs=self.blobs,
-            registry=self.registry,
+            types=self.types,
             clock=self.clock,
             timing=self.settings.timing,
         )
@@ -97,7 +130,7 @@ class Services:
             store=self.store,
             queue=self.queue,
             callback_queue=self.callback_queue,
-            registry=self.registry,
+            types=self.types,
             clock=self.clock,
             timing=self.settings.timing,
         )
@@ -141,6 +174,7 @@ class Services:
             mailer=self.mailer,
             control=self.control,
             registry=self.registry,
+            types=self.types,
             clock=self.clock,
             timing=self.settings.timing,
         )
@@ -167,7 +201,7 @@ class Services:
             queue=self.queue,
             callback_queue=self.callback_queue,
             dead_letters=self.dead_letters,
-            registry=self.registry,
+            types=self.types,
             clock=self.clock,
             timing=self.settings.timing,
         )
@@ -185,7 +219,7 @@ class Services:
             queue=self.queue,
             callback_queue=self.callback_queue,
             control=self.control,
-            registry=self.registry,
+            types=self.types,
             clock=self.clock,
             timing=self.settings.timing,
         )

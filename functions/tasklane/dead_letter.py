@@ -9,8 +9,8 @@ from tasklane.errors import Unavailable
 from tasklane.ids import new_lease_id
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import CallbackQueue, Change, TaskQueue
-from tasklane.registry import Registry
 from tasklane.task import CallbackState, Status, Task
+from tasklane.task_types import TaskTypes
 from tasklane.transitions import Timing
 
 UNKNOWN: Final = "unknown"
@@ -35,9 +35,9 @@ class Kind(Protocol[_Message]):
 class DeadTasks:
     """Dead letters of a lane."""
 
-    def __init__(self, queue: TaskQueue, registry: Registry, timing: Timing, *, reopen: bool) -> None:
+    def __init__(self, queue: TaskQueue, types: TaskTypes, timing: Timing, *, reopen: bool) -> None:
         self._queue = queue
-        self._registry = registry
+        self._types = types
         self._timing = timing
         self._reopen = reopen
 
@@ -47,10 +47,8 @@ class DeadTasks:
 
     def decide(self, message: TaskMessage, task: Task, now: int) -> Change | str:
         """See Kind."""
-        if not self._registry.runs_here(task.type):
-            return task.status.value
         if task.status is Status.FAILED and self._reopen and message.run == task.run and not _is_over(task, now):
-            attempts = self._registry.attempts_by_hand(task.type)
+            attempts = self._types.attempts_by_hand(task)
             return _change(task, transitions.reopened(task, attempts, now, self._timing))
         overdue = task.start_by is not None and task.start_by <= now
         if overdue or not belongs_in_a_lane(task, now):

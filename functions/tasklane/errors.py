@@ -11,6 +11,8 @@
     ├── TaskNotFound              no task has that id (any more)
     ├── LimitNotFound             no limit is set for that key
     ├── InvalidTransition         the change is not one that a task may make
+    ├── LeaseLost                 whoever says to hold a task does not, or not any more
+    ├── HasHandler                a task type of that name is done by a handler, not by external workers
     ├── NotNow                    the task's status does not allow what was asked
     ├── Unavailable               a table, queue or bucket refused or did not answer
     ├── HandlerError              what a handler raises to steer its own retries
@@ -109,6 +111,22 @@ class NotNow(TasklaneError):
         super().__init__(detail)
         self.detail = detail
         self.status = status
+
+
+class LeaseLost(TasklaneError):
+    """The lease of an external worker has ended: somebody else holds the task, or it waits, or is final."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class HasHandler(TasklaneError):
+    """What was to be declared for external workers has its name from code."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Task type {name!r} comes with the installation's code.")
+        self.detail = str(self)
 
 
 class Unavailable(TasklaneError):

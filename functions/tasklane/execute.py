@@ -9,7 +9,9 @@ from tasklane.announce import Announcer
 from tasklane.chain import Chain
 from tasklane.claims import Claimed, Claims
 from tasklane.ending import Ending, Outcome
+from tasklane.gate import Gate
 from tasklane.invoke import Invoker
+from tasklane.look_after import LookAfterExternal
 from tasklane.message import TaskMessage
 from tasklane.outcome import Outcomes
 from tasklane.ports import (
@@ -27,6 +29,7 @@ from tasklane.retry import Random
 from tasklane.run import Run
 from tasklane.starter import REPORT_RESERVE_SECONDS, Starter
 from tasklane.task import CallbackEvent
+from tasklane.task_types import TaskTypes
 from tasklane.transitions import Timing
 from tasklane.watch import Watch
 
@@ -74,6 +77,7 @@ class Execute:
         mailer: Mailer,
         control: ControlStore,
         registry: Registry,
+        types: TaskTypes,
         clock: Clock,
         timing: Timing,
         random: Random = random.random,
@@ -92,6 +96,16 @@ class Execute:
             registry=registry, invoker=self._invoker, blobs=blobs, downloader=downloader, mailer=mailer
         )
         self._watch = Watch(store=store, invoker=self._invoker, announcer=self._announcer, clock=clock, timing=timing)
+        self._look_after_external = LookAfterExternal(
+            store=store,
+            queue=queue,
+            callback_queue=callback_queue,
+            gate=Gate(control=control, clock=clock),
+            types=types,
+            clock=clock,
+            timing=timing,
+            random=random,
+        )
         self._outcomes = Outcomes(blobs=blobs, clock=clock, timing=timing, random=random)
 
     def __call__(self, messages: Sequence[TaskMessage], remaining: Callable[[], float]) -> BatchReport:
@@ -103,12 +117,20 @@ class Execute:
 
         Never raises for one task's sake. A refused claim is a doubled message and counts as handled.
         """
-        lost = [i for i, message in enumerate(messages) if message.lost]
+        external = [i for i, message in enumerate(messages) if message.external]
+        again = self._look_after_external([messages[i] for i in external]) if external else frozenset()
+        report = BatchReport(unhandled=frozenset(i for i in external if messages[i] in again))
+        return report + self._run_all(messages, [i for i in range(len(messages)) if i not in external], remaining)
+
+    def _run_all(
+        self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float]
+    ) -> BatchReport:
+        lost = [i for i in positions if messages[i].lost]
         long = next((i for i in lost if messages[i].timeout_seconds > remaining() / 2), None)
         if long is not None:
-            others = [i for i in range(len(messages)) if i != long]
+            others = [i for i in positions if i != long]
             return self._send_again(messages, others) + self._run(messages, [long], remaining)
-        report = self._run(messages, [i for i in range(len(messages)) if i not in lost], remaining)
+        report = self._run(messages, [i for i in positions if i not in lost], remaining)
         for i in lost:
             if report.ran and remaining() < messages[i].timeout_seconds + REPORT_RESERVE_SECONDS:
                 report += self._send_again(messages, [i])  # it would be cut short here; another process has the time

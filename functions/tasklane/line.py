@@ -1,6 +1,7 @@
 """Lines: where waiting tasks stand outside their lanes, because something holds them back. Names and order, no I/O.
 
 A line is named by its kind and by what holds its tasks back: ``pause:lane:3``, ``pause:type:echo``, ``limit:cluster``.
+What waits for an external worker stands in the line of its type: ``pull:resize``.
 """
 
 from collections.abc import Sequence
@@ -8,10 +9,12 @@ from typing import Final
 
 from tasklane.task import HIGHEST_PRIORITY, Task
 
-SHARDS: Final = {"pause": 16, "limit": 1}
+SHARDS: Final = {"pause": 16, "limit": 1, "pull": 1}
 """Index partitions of a line, by its kind: each takes 1,000 tasks a second, and each is asked when one is let go."""
 NOTED_MS: Final = 300_000
 """For how long it is noted that somebody waits for a key; noted again by who joins its line after half of that."""
+EVERY_PULL: Final = "pull"
+"""All lines of ``pull_line`` taken as one; it has an index of its own."""
 
 
 def lane_target(lane: int) -> str:
@@ -37,6 +40,16 @@ def limit_line(key: str) -> str:
 def limit_key(line: str) -> str | None:
     """The key of a line of ``limit_line``; None for other lines."""
     return line.removeprefix("limit:") if line.startswith("limit:") else None
+
+
+def pull_line(task_type: str) -> str:
+    """Where the tasks of a type wait for an external worker."""
+    return f"pull:{task_type}"
+
+
+def is_pull(line: str | None) -> bool:
+    """True for lines of ``pull_line``."""
+    return line is not None and line.startswith("pull:")
 
 
 def shards_of(line: str) -> Sequence[str]:

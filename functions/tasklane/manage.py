@@ -8,8 +8,8 @@ from tasklane.dispatch import send_callbacks, send_to_lanes
 from tasklane.errors import InvalidRequest, NotNow, TaskNotFound, Unavailable
 from tasklane.ids import new_lease_id
 from tasklane.ports import BlobStore, CallbackQueue, Change, Clock, TaskQueue, TaskStore
-from tasklane.registry import Registry
 from tasklane.task import REOPENINGS, Document, Status, Task
+from tasklane.task_types import TaskTypes
 from tasklane.transitions import MAX_DELAY_MS, Timing
 
 TRIES: Final = 5
@@ -54,7 +54,7 @@ class ManageTasks:
         store: TaskStore,
         queue: TaskQueue,
         callback_queue: CallbackQueue,
-        registry: Registry,
+        types: TaskTypes,
         clock: Clock,
         timing: Timing,
     ) -> None:
@@ -62,7 +62,7 @@ class ManageTasks:
         self._store = store
         self._queue = queue
         self._callback_queue = callback_queue
-        self._registry = registry
+        self._types = types
         self._clock = clock
         self._timing = timing
 
@@ -132,8 +132,7 @@ class ManageTasks:
         raise Unavailable(f"task {task_id} is being changed by others")
 
     def _send(self, task: Task, now: int) -> None:
-        if self._registry.runs_here(task.type):
-            send_to_lanes(self._queue, [task], now)
+        send_to_lanes(self._queue, [task], now)
         send_callbacks(self._callback_queue, [task], now)
 
     def _cancelled(self, task: Task, now: int) -> Task:
@@ -146,4 +145,4 @@ class ManageTasks:
     def _reopened(self, task: Task, now: int) -> Task:
         if task.status not in REOPENINGS:
             raise NotNow("Only a failed, cancelled or expired task can be retried.", task.status)
-        return transitions.reopened(task, self._registry.attempts_by_hand(task.type), now, self._timing)
+        return transitions.reopened(task, self._types.attempts_by_hand(task), now, self._timing)

@@ -52,6 +52,8 @@ class TaskMessage:
     """When that was reserved."""
     woken: int | None = None
     """1 where a limit has room again and this task is the first in line: it need not ask who else is."""
+    external: int | None = None
+    """1 where external workers do the task: it is not claimed but looked after, at ``run_at``."""
 
     @classmethod
     def of(cls, task: Task) -> "TaskMessage":
@@ -67,6 +69,7 @@ class TaskMessage:
             due_at=task.due_at or 0,
             run_at=task.run_at,
             expires_at=task.start_by,
+            external=1 if task.external else None,
             lost=1 if task.attempts and task.attempts[-1].error.type == AttemptLost.__name__ else None,
             keys=task.throttle_keys,
             reserved_at=task.reserved_at,
@@ -81,6 +84,11 @@ class TaskMessage:
     def announces(self, task: Task | None) -> bool:
         """True where ``task`` still is as this message says: the run may begin."""
         return task is not None and (task.status.value, task.run) == (self.status, self.run - 1)
+
+    @classmethod
+    def at_lease_end(cls, task: Task) -> "TaskMessage":
+        """The message that lets an external worker's lease be looked after when it runs out."""
+        return cls.of(task.evolve(status=Status.PENDING, run_at=task.lease_until, expires_at=None))
 
     def delay_seconds(self, now: int) -> int:
         """Whole seconds from ``now`` until the task may start, rounded up, at most what a queue carries.

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tasklane.declaration import Declaration
 from tasklane.errors import ConfigurationError, InvalidTransition, Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.task import REOPENINGS, TRANSITIONS, Task
@@ -116,6 +117,8 @@ class TaskStore(Protocol):
     def in_line(self, line: str, limit: int) -> list[str]:
         """Ids of the first ``limit`` tasks in a line: the highest priority first, then first come, first served.
 
+        ``line.EVERY_PULL`` names all lines of external tasks taken as one.
+
         May lag behind the last writes. Raises Unavailable.
         """
 
@@ -180,6 +183,18 @@ class ControlStore(Protocol):
 
     def forget_pause(self, pause: Pause) -> bool:
         """Remove a pause that is over; False where it has begun again. Raises Unavailable."""
+
+    def declaration(self, name: str) -> Declaration | None:
+        """The task type that was declared under that name. Raises Unavailable."""
+
+    def declarations(self, start: str | None, limit: int) -> list[Declaration]:
+        """At most ``limit`` of them in the order of their names (as UTF-8), those after ``start``. Raises Unavailable.
+
+        May lag behind the last writes.
+        """
+
+    def declare(self, declaration: Declaration, *, replace: bool) -> Declaration:
+        """Keep a declaration; without ``replace`` an earlier one stands, and is given. Raises Unavailable."""
 
 
 class TaskQueue(Protocol):

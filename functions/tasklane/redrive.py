@@ -14,8 +14,8 @@ from tasklane.dead_letter import UNKNOWN, DeadCallbacks, DeadTasks, Kind
 from tasklane.errors import Unavailable
 from tasklane.message import CallbackMessage, InvalidMessage, TaskMessage
 from tasklane.ports import CallbackQueue, Change, Clock, Delivery, MessageSource, TaskQueue, TaskStore
-from tasklane.registry import Registry
 from tasklane.task import Task
+from tasklane.task_types import TaskTypes
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Redrive:
         queue: TaskQueue,
         callback_queue: CallbackQueue,
         dead_letters: MessageSource,
-        registry: Registry,
+        types: TaskTypes,
         clock: Clock,
         timing: Timing,
     ) -> None:
@@ -77,7 +77,7 @@ class Redrive:
         self._queue = queue
         self._callback_queue = callback_queue
         self._dead_letters = dead_letters
-        self._registry = registry
+        self._types = types
         self._clock = clock
         self._timing = timing
 
@@ -88,7 +88,7 @@ class Redrive:
         again, as by a retry by hand, where the dead letter announced the very run that failed. Raises Unavailable where
         nothing could be looked after.
         """
-        return self._drain(lane, DeadTasks(self._queue, self._registry, self._timing, reopen=reopen))(limit, remaining)
+        return self._drain(lane, DeadTasks(self._queue, self._types, self._timing, reopen=reopen))(limit, remaining)
 
     def callbacks(self, *, limit: int, remaining: Callable[[], float]) -> RedriveReport:
         """The same for callbacks: one that waits for the try that the dead letter announced is sent again."""

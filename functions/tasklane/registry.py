@@ -164,16 +164,6 @@ class Registry:
         self._types[task_type.name] = task_type
         return task_type
 
-    def runs_here(self, name: str) -> bool:
-        """False where external workers fetch the tasks of that name: those have no business in a lane."""
-        known = self._types.get(name)
-        return known is None or known.handler is not None
-
-    def attempts_by_hand(self, name: str) -> int:
-        """How many attempts a task of that name gets when somebody lets it begin again."""
-        known = self._types.get(name)
-        return known.retry.max_attempts if known else 1
-
     def find(self, name: str) -> TaskType:
         """The task type of that name. Raises UnknownTaskType."""
         try:

@@ -10,9 +10,11 @@ from tasklane import document
 from tasklane.dispatch import send_to_lanes
 from tasklane.errors import IdempotencyConflict, InvalidPayload, InvalidRequest, Unavailable
 from tasklane.ids import derived_task_id, new_lease_id, new_task_id
+from tasklane.line import pull_line
 from tasklane.ports import BlobStore, Clock, TaskQueue, TaskStore
-from tasklane.registry import Registry, TaskType
+from tasklane.registry import TaskType
 from tasklane.task import DEFAULT_TENANT, Callback, CallbackEvent, Status, Task
+from tasklane.task_types import TaskTypes
 from tasklane.throttle import MAX_KEY, MAX_KEYS
 from tasklane.transitions import MAX_DELAY_MS, Timing, next_look
 
@@ -24,7 +26,7 @@ class Submission:
     """What a caller asks for. None means: as the task type says. Times are Unix milliseconds."""
 
     type: str
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] | Sequence[Any] = field(default_factory=dict)
     priority: int | None = None
     tenant: str = DEFAULT_TENANT
     delay_seconds: int | None = None
@@ -50,6 +52,8 @@ class Submission:
     correlation_id: str | None = None
     contract: str | None = None
     """The contract that it came through; None: /v1."""
+    external: bool = False
+    """External workers are to do it, whether the name has a handler here or nobody has heard of it yet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,12 +68,12 @@ class Submit:
     """Checks a submission, keeps the task, and sends it down its lane."""
 
     def __init__(
-        self, *, store: TaskStore, queue: TaskQueue, blobs: BlobStore, registry: Registry, clock: Clock, timing: Timing
+        self, *, store: TaskStore, queue: TaskQueue, blobs: BlobStore, types: TaskTypes, clock: Clock, timing: Timing
     ) -> None:
         self._store = store
         self._queue = queue
         self._blobs = blobs
-        self._registry = registry
+        self._types = types
         self._clock = clock
         self._timing = timing
 
@@ -80,9 +84,20 @@ class Submit:
         where it could not be kept; the same request may then be made again.
         """
         now = self._clock.now()
-        task_type = self._registry.find(submission.type)
+        find = self._types.for_external if submission.external else self._types.find
+        task_type = find(submission.type)
         payload = _payload_text(submission.payload)
         keys = throttle_keys(submission.throttle_keys, task_type, task_type.parse_payload(payload))
+        if keys and _is_external(submission, task_type):
+            raise InvalidRequest(
+                "Limits hold for handlers.",
+                [
+                    {
+                        "pointer": "/throttle_keys",
+                        "detail": "External workers fetch this task when they have time for it.",
+                    }
+                ],
+            )
         try:
             task = self._new_task(submission, task_type, payload, now).evolve(throttle_keys=keys)
         except InvalidRequest:
@@ -100,8 +115,7 @@ class Submit:
             )
         if stored.lease_id != task.lease_id:
             return Submitted(task=stored, replayed=True)
-        if task_type.handler is not None:
-            send_to_lanes(self._queue, [task], now)
+        send_to_lanes(self._queue, [task], now)
         return Submitted(task=task, replayed=False)
 
     def _earlier(self, submission: Submission) -> Task | None:
@@ -123,6 +137,7 @@ class Submit:
             )
         blob_key = f"{document.blob_prefix(task_id, now)}payload-{_digest(payload)}"
         kept = document.pack(payload, blob_key, self._blobs)
+        external = _is_external(submission, task_type)
         task = Task(
             id=task_id,
             type=submission.type,
@@ -144,8 +159,14 @@ class Submit:
             lease_id=new_lease_id() if key is not None else None,
             correlation_id=submission.correlation_id,
             contract=submission.contract,
+            external=external,
+            line=pull_line(submission.type) if external and run_at is None else None,
         )
         return task.evolve(due_at=next_look(task, now, self._timing))
+
+
+def _is_external(submission: Submission, task_type: TaskType) -> bool:
+    return submission.external or task_type.handler is None
 
 
 def throttle_keys(given: Sequence[str], task_type: TaskType, payload: Any) -> tuple[str, ...]:
@@ -169,9 +190,9 @@ def throttle_keys(given: Sequence[str], task_type: TaskType, payload: Any) -> tu
     return tuple(sorted(keys))
 
 
-def _payload_text(payload: Mapping[str, Any]) -> str:
+def _payload_text(payload: Mapping[str, Any] | Sequence[Any]) -> str:
     try:
-        return document.to_text(dict(payload))
+        return document.to_text(dict(payload) if isinstance(payload, Mapping) else list(payload))
     except (ValueError, TypeError, RecursionError) as exc:
         raise InvalidPayload("The payload is no JSON.", [{"pointer": "/payload", "detail": str(exc)}]) from exc
 

@@ -14,18 +14,18 @@ from typing import Final
 
 from tasklane import transitions
 from tasklane.dispatch import send_callbacks, send_to_lanes
-from tasklane.errors import AttemptLost, Unavailable, public_details
+from tasklane.errors import Unavailable
 from tasklane.gate import Gate
 from tasklane.ids import new_lease_id
 from tasklane.limits import ManageLimits
 from tasklane.line import limit_key
 from tasklane.lines import Lines
-from tasklane.outcome import what_follows
+from tasklane.lost import after_loss
 from tasklane.pause import PauseTasks
 from tasklane.ports import CallbackQueue, Change, Clock, ControlStore, TaskQueue, TaskStore
-from tasklane.registry import Registry
-from tasklane.retry import Random, RetryPolicy, next_attempt_at
-from tasklane.task import CallbackState, ErrorDetails, Status, Task
+from tasklane.retry import Random
+from tasklane.task import CallbackState, Status, Task
+from tasklane.task_types import TaskTypes
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Sweep:
         queue: TaskQueue,
         callback_queue: CallbackQueue,
         control: ControlStore,
-        registry: Registry,
+        types: TaskTypes,
         clock: Clock,
         timing: Timing,
         random: Random = random.random,
@@ -82,7 +82,7 @@ class Sweep:
         self._store = store
         self._queue = queue
         self._callback_queue = callback_queue
-        self._registry = registry
+        self._types = types
         self._clock = clock
         self._timing = timing
         self._random = random
@@ -146,8 +146,7 @@ class Sweep:
         changes = [step for step in steps if isinstance(step, Change)]
         answers = self._store.save(changes) if changes else []
         written = [c.after for c, answer in zip(changes, answers, strict=True) if answer is True]
-        workable = [task for task in written if self._registry.runs_here(task.type)]
-        sent = send_to_lanes(self._queue, workable, now) + send_callbacks(self._callback_queue, written, now)
+        sent = send_to_lanes(self._queue, written, now) + send_callbacks(self._callback_queue, written, now)
         self._wake_next([c for c, answer in zip(changes, answers, strict=True) if answer is True])
         failed = sum(isinstance(step, Exception) for step in steps)
         return SweepReport(seen=len(tasks), changed=len(written), sent=sent, failed=failed)
@@ -188,6 +187,8 @@ class Sweep:
         paused = task.line is not None and limit_key(task.line) is None
         if paused and task.line != self._gate.line_for(task.type, task.priority):
             return transitions.let_go(task, now, self._timing)
+        if task.external and task.line is None and (task.run_at or 0) <= now:
+            return transitions.let_go(task, now, self._timing)  # its message was to see to that
         # A task that was promoted for the first time (it was too far off to be sent before) has not been sent yet.
         first = task.run_at is not None and task.run_at > now
         task = task.evolve(sends=task.sends if first else task.sends + 1)
@@ -197,20 +198,7 @@ class Sweep:
         lost_at = (task.lease_until or 0) + CLOCK_TOLERANCE_MS
         if now < lost_at:
             return task.evolve(due_at=lost_at)
-        if task.cancel_requested:
-            return transitions.cancelled(task, now, self._timing)
-        error = AttemptLost(f"The worker of attempt {task.attempt} was lost: its lease ran out.")
-        retry_at = next_attempt_at(task, self._policy(task), error, now, self._random)
-        follows, extra = what_follows(task, retry_at)
-        extra |= {"action": "attempt_lost", "task_id": task.id, "task_type": task.type, "attempt": task.attempt}
-        logger.warning("An attempt was lost with its worker%s.", follows, extra=extra)
-        return transitions.attempt_failed(
-            task,
-            ErrorDetails(**public_details(error)),
-            now,
-            self._timing,
-            retry_at=retry_at,
-        )
+        return after_loss(task, self._types.policy_of(task), now, self._timing, self._random)
 
     def _callback_again(self, task: Task, now: int) -> Task:
         callback = task.callback
@@ -220,7 +208,3 @@ class Sweep:
         task = task.evolve(sends=task.sends if first else task.sends + 1)
         look = transitions.next_callback_look(task, now, self._timing)
         return transitions.kept(task.evolve(due_at=look), look)
-
-    def _policy(self, task: Task) -> RetryPolicy:
-        known = self._registry.types.get(task.type)
-        return known.retry if known else RetryPolicy()

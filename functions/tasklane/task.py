@@ -207,6 +207,10 @@ class Task:
     """The time slot of its next start, where a limit by rate gave it one."""
     reserved_on: int | None = None
     """When that was reserved."""
+    external: bool = False
+    """External workers fetch it: its time come, it stands in a line for them instead of going down its lane."""
+    ended_by: str | None = None
+    """Which external worker's lease ended last by its own word: repeating that word is no error."""
     lease_id: str | None = None
     """Who wrote last, where that matters: tells a process its own write from another's when the answer was lost."""
     has_blobs: bool = False

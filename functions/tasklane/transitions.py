@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tasklane.line import is_pull, pull_line
 from tasklane.message import MAX_DELAY_SECONDS
 from tasklane.task import MAX_HISTORY, Attempt, CallbackEvent, CallbackState, Document, ErrorDetails, Status, Task
 
@@ -31,11 +32,18 @@ class Timing:
     retention_seconds: int = 30 * 86_400
 
 
-def next_look(task: Task, now: int, timing: Timing) -> int:
+def next_look(task: Task, now: int, timing: Timing) -> int | None:
     """When the sweeper must look at a waiting task if nothing happens before.
 
-    Each time it was sent again the pause doubles, so that a long backlog is not sent over and over.
+    Each time it was sent again the pause doubles, so that a long backlog is not sent over and over. What waits for an
+    external worker has no message that could be lost: it is looked at when it expires, or never (None).
     """
+    if is_pull(task.line):
+        return None if task.start_by is None else max(now, task.start_by) + 1000
+    return _look(task, now, timing)
+
+
+def _look(task: Task, now: int, timing: Timing) -> int:
     start = max(now, task.run_at or now)
     look = start + (timing.recovery_ms << min(task.sends, MAX_DOUBLINGS))
     if not fits_a_queue(task, now):
@@ -51,7 +59,7 @@ def fits_a_queue(task: Task, now: int) -> bool:
 def next_callback_look(task: Task, now: int, timing: Timing) -> int:
     """When the sweeper must look at a task whose callback is pending; as ``next_look``, for the callback's next try."""
     next_at = task.callback.next_at if task.callback else None
-    return next_look(task.evolve(run_at=next_at, expires_at=None), now, timing)
+    return _look(task.evolve(run_at=next_at, expires_at=None), now, timing)
 
 
 def kept(task: Task, moment: int) -> Task:
@@ -100,6 +108,17 @@ def renewed(task: Task, now: int, timing: Timing) -> Task:
     until = lease_until(LEASE_SECONDS, now)
     late_enough = task.due_at is not None and task.due_at >= until
     return task.evolve(lease_until=until, due_at=task.due_at if late_enough else until + timing.recovery_ms)
+
+
+def extended(task: Task, until: int, timing: Timing) -> Task:
+    """A running task whose external worker holds it until then; ``due_at`` as in ``renewed``."""
+    late_enough = task.due_at is not None and task.due_at > until
+    return task.evolve(lease_until=until, due_at=task.due_at if late_enough else until + timing.recovery_ms)
+
+
+def given_back(task: Task, now: int, timing: Timing) -> Task:
+    """A running task whose external worker never had it in its hands; no attempt is counted."""
+    return _waiting(task.evolve(uncounted=task.uncounted + 1, lease_id=None, lease_until=None), now, now, timing)
 
 
 def announced(before: Task, after: Task) -> Task:
@@ -173,7 +192,9 @@ def put_off(task: Task, at: int, now: int, timing: Timing) -> Task:
 
 
 def let_go(task: Task, now: int, timing: Timing) -> Task:
-    """A task that nothing holds back any more."""
+    """A task that nothing holds back any more: it belongs in its lane or, if it is an external one, in its line."""
+    if task.external:
+        return held(task, pull_line(task.type), now, timing)
     task = task.evolve(line=None, sends=0)
     return task.evolve(due_at=next_look(task, now, timing))
 
@@ -235,7 +256,7 @@ def _waiting(task: Task, at: int, now: int, timing: Timing) -> Task:
     task = task.evolve(
         status=Status.SCHEDULED if later else Status.PENDING,
         run_at=at if later else None,
-        line=None,
+        line=pull_line(task.type) if task.external and not later else None,
         slots=(),
         reserved_at=None,
         reserved_on=None,

@@ -31,6 +31,7 @@ from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
 from tasklane.submit import Submit
 from tasklane.sweep import Sweep
+from tasklane.task_types import TaskTypes
 from tasklane.transitions import Timing
 from tasklane.watch import Watch
 from tests.faults.stateful_held import Crash, Held, HeldWatch, Order
@@ -135,13 +136,21 @@ class Process:
         registry = task_types(world.model, held) if held else world.registry
         store = world.store.of(held) if held else world.store
         ports: dict[str, Any] = {"store": store, "clock": clock, "timing": TIMING}
-        both: dict[str, Any] = {"queue": lanes, "callback_queue": callbacks, "registry": registry}
+        types = TaskTypes(registry=registry, control=world.control, clock=clock)
+        both: dict[str, Any] = {"queue": lanes, "callback_queue": callbacks, "types": types}
         control: dict[str, Any] = {"control": world.control}
         self.clock = clock
         self.receiver = Receiver(faults, model, held)
-        self.submit = Submit(**ports, queue=lanes, blobs=blobs, registry=registry)
+        self.submit = Submit(**ports, queue=lanes, blobs=blobs, types=types)
         self.execute = Execute(
-            **ports, **both, **control, blobs=blobs, downloader=self.receiver, mailer=MemoryMailer(), random=_half
+            **ports,
+            **both,
+            **control,
+            registry=registry,
+            blobs=blobs,
+            downloader=self.receiver,
+            mailer=MemoryMailer(),
+            random=_half,
         )
         # Told from threads of their own: what stops them stops nobody who counts.
         announcer = Announcer(callback_queue=MemoryCallbackQueue(world.queues, clock), clock=clock)

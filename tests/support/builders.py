@@ -144,6 +144,8 @@ def a_task_with_every_field(**changes: Any) -> Task:
         reserved_on=NOW + 11,
         line="pause:type:Größe#5 / x",
         cancel_requested=True,
+        external=True,
+        ended_by="3-abcd1234",
     )
     return task.evolve(**changes)
 

@@ -164,7 +164,7 @@ def test_a_task_of_a_type_that_is_gone_gets_one_more_attempt(home: Installation)
 
 
 def test_a_task_for_external_workers_begins_again_without_being_sent(home: Installation) -> None:
-    home.services.manage.retry(kept(home, an_ended_task(Status.FAILED, type="scan")))
+    home.services.manage.retry(kept(home, an_ended_task(Status.FAILED, type="scan", external=True)))
 
     assert home.lanes.sent == []
 

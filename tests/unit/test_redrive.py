@@ -114,7 +114,7 @@ def test_a_task_that_waits_for_a_near_time_is_sent_for_that_time(home: Installat
     [
         (a_task(status=Status.SCHEDULED, run_at=NOW + 3_600_000), "scheduled"),
         (a_task(expires_at=NOW - 1), "pending"),
-        (a_task(type="resize"), "pending"),
+        (a_task(type="resize", external=True, line="pull:resize"), "pending"),
         (a_task(line="pause:lane:3"), "pending"),
         (a_running_task(), "running"),
         (a_running_task(lease_until=NOW - 1), "running"),

@@ -93,11 +93,11 @@ def test_a_long_backlog_is_not_sent_over_and_over(home: Installation) -> None:
     assert extra >= 7
 
 
-def test_a_type_for_external_workers_is_not_sent(home: Installation) -> None:
-    task = kept(home, a_task(type="scan", due_at=NOW))
+def test_an_external_task_whose_message_was_lost_stands_in_its_line_and_is_not_sent(home: Installation) -> None:
+    task = kept(home, a_task(type="scan", external=True, due_at=NOW))
 
     assert home.sweep() == SweepReport(seen=1, changed=1, sent=0)
-    assert (home.task(task).due_at or 0) > NOW
+    assert (home.task(task).line, home.task(task).due_at) == ("pull:scan", None)
 
 
 def test_a_type_that_the_sweeper_does_not_know_is_sent(home: Installation) -> None:
@@ -317,7 +317,7 @@ def a_sweep(home: Installation, store: UnreliableStore, clock: ManualClock) -> S
         queue=home.lanes,
         callback_queue=home.services.callback_queue,
         control=home.control,
-        registry=home.registry,
+        types=home.services.types,
         clock=clock,
         timing=home.services.settings.timing,
     )

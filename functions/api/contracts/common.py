@@ -45,12 +45,13 @@ class Wish:
 
     contract: str
     type: str
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any] | Sequence[Any]
     type_pointer: str = ""
     payload_pointer: str = ""
     priority: int | None = None
     callback_url: str | None = None
     throttle_keys: Sequence[str] = ()
+    external: bool = False
 
 
 def submit(request: JsonRequest, wish: Wish, idempotency_key: str | None) -> Submitted:
@@ -68,6 +69,7 @@ def submit(request: JsonRequest, wish: Wish, idempotency_key: str | None) -> Sub
         request_hash=idempotency_key and digest([wish.contract, wish.type, request.value]),
         correlation_id=known.id if known.sent else None,
         contract=wish.contract,
+        external=wish.external,
     )
     with _pointing_into_the_body(wish):
         submitted = services_of(request).submit(submission)
@@ -78,7 +80,7 @@ def submit(request: JsonRequest, wish: Wish, idempotency_key: str | None) -> Sub
 
 def accepted(submitted: Submitted, status: int, content: Mapping[str, Any]) -> Response:
     """The answer to a submission."""
-    return _json(content, status, {"idempotency-replayed": "true"} if submitted.replayed else {})
+    return json_answer(content, status, {"idempotency-replayed": "true"} if submitted.replayed else {})
 
 
 def read(request: Request, task_id: str) -> Task:
@@ -94,10 +96,11 @@ def words_of(request: Request, task: Task, own: View) -> dict[str, Any]:
 
 def answer(request: Request, task: Task, own: View) -> Response:
     """The task in the words of its contract, as ``words_of``."""
-    return _json(words_of(request, task, own), 200, {"cache-control": "no-cache"})
+    return json_answer(words_of(request, task, own), 200, {"cache-control": "no-cache"})
 
 
-def _json(content: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> Response:
+def json_answer(content: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> Response:
+    """``content`` as the answer's body."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return Response(text.encode("utf-8", "replace"), status, headers, "application/json")
 

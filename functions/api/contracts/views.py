@@ -7,6 +7,52 @@ from pydantic import BaseModel, Field
 
 from api import problems
 
+# -- contract 1 --------------------------------------------------------------------------------------------------------
+
+
+class BrokerAccepted(BaseModel):
+    """What contract 1 says of a new task."""
+
+    task_id: str
+    status: Literal["pending", "processing", "completed", "failed"] = Field(
+        description="failed: it was called off, or has expired, by other means than this contract's.",
+        examples=["pending"],
+    )
+
+
+class BrokerWork(BaseModel):
+    """Nothing to do."""
+
+    task_id: None
+    function: None
+    data: None
+
+
+class BrokerTask(BaseModel):
+    """Work for an external worker."""
+
+    task_id: str = Field(description="For `/submit_result`. A task that goes out again has another one each time.")
+    function: str = Field(examples=["resize"])
+    data: Any = Field(description="What it was enqueued with.", examples=[["photo.jpg", 640]])
+
+
+class BrokerResult(BaseModel):
+    """What contract 1 says of a submitted result."""
+
+    status: Literal["completed"]
+    task_id: str
+
+
+class BrokerState(BrokerAccepted):
+    """A task in contract 1's words."""
+
+    result: Any = Field(
+        description="Null until it is completed, and where it is too large to be in here: `/v1/tasks/{id}/result` has "
+        "it.",
+        examples=[{"width": 640}],
+    )
+
+
 # -- contract 2 --------------------------------------------------------------------------------------------------------
 
 
@@ -92,5 +138,5 @@ class ThrottlerTask(ThrottlerAccepted):
     )
 
 
-InItsWords: TypeAlias = TaskQueueTask | ExecutionState | ThrottlerTask | ProcessorTask
+InItsWords: TypeAlias = BrokerState | TaskQueueTask | ExecutionState | ThrottlerTask | ProcessorTask
 """A task in the words of the contract that it was submitted through."""

@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from api import problems
 from api.body import JsonRoute
-from api.errors import NoSuchTaskType
 from api.openapi import problems as may_answer
 from api.request import Lane, services_of
+from api.routes.task_types import known_type
 from api.views import PausedView, PausesView, ResumedView
 from tasklane.line import lane_target, type_target
 from tasklane.ports import Pause
@@ -100,9 +100,7 @@ def resume_task_type(request: Request, name: str) -> Response:
 
 
 def _checked_type(request: Request, name: str) -> str:
-    if name not in services_of(request).registry.types:
-        raise NoSuchTaskType("No task type has this name; /v1/task-types lists those there are.")
-    return type_target(name)
+    return type_target(known_type(request, name).name)
 
 
 def _pause(request: Request, target: str) -> Response:

@@ -2,46 +2,107 @@
 
 import logging
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api import problems
+from api.body import JsonRequest, JsonRoute
 from api.errors import NoSuchTaskType
+from api.lease_schemas import DeclarationRequest
 from api.openapi import problems as may_answer
 from api.request import services_of
+from api.schemas import MAX_NAME
 from api.views import TaskTypesView, TaskTypeView
+from tasklane.declaration import Declaration
+from tasklane.errors import UnknownTaskType
 from tasklane.registry import TaskType
 from tasklane.retry import RetryPolicy
 
 logger = logging.getLogger("tasklane.api")
 
-router = APIRouter(prefix="/v1/task-types", tags=["task types"])
+MAX_LIMIT: Final = 500
+"""Declared task types of one answer."""
+
+router = APIRouter(prefix="/v1/task-types", tags=["task types"], route_class=JsonRoute)
+
+_DECLARING: Final = (
+    problems.INVALID_JSON,
+    problems.UNSUPPORTED_MEDIA_TYPE,
+    problems.TOO_LARGE,
+    problems.INVALID_REQUEST,
+    problems.TASK_TYPE_HAS_HANDLER,
+    problems.UNAVAILABLE,
+)
 
 
-@router.get("", response_model=TaskTypesView, summary="List the task types", responses=may_answer())
-def list_task_types(request: Request) -> Response:
-    """Names, defaults and JSON Schemas of all task types, by name."""
-    types = services_of(request).registry.types
-    return JSONResponse({"task_types": [_view(types[name]) for name in sorted(types)]})
+@router.get(
+    "",
+    response_model=TaskTypesView,
+    summary="List the task types",
+    responses=may_answer(problems.INVALID_PARAMETER, problems.UNAVAILABLE),
+)
+def list_task_types(
+    request: Request,
+    after: Annotated[
+        str, Query(max_length=MAX_NAME, description="`next_after` of the page before: what was declared goes on there.")
+    ] = "",
+) -> Response:
+    """Names, defaults and JSON Schemas: first the task types of the code, then those declared for external workers.
+
+    Each part by name. The second one has up to 500 entries a page.
+    """
+    services = services_of(request)
+    registered = services.registry.types
+    declared = services.types.declared(after or None, MAX_LIMIT + 1)
+    shown = [] if after else [registered[name] for name in sorted(registered)]
+    shown += [one for one in declared[:MAX_LIMIT] if one.name not in registered]
+    following = declared[MAX_LIMIT - 1].name if len(declared) > MAX_LIMIT else None
+    return JSONResponse({"task_types": [_view(one) for one in shown], "next_after": following})
 
 
 @router.get(
     "/{name:path}",
     response_model=TaskTypeView,
     summary="See a task type",
-    responses=may_answer(problems.TASK_TYPE_NOT_FOUND),
+    responses=may_answer(problems.TASK_TYPE_NOT_FOUND, problems.UNAVAILABLE),
 )
 def get_task_type(request: Request, name: str) -> Response:
     """One task type."""
-    task_type = services_of(request).registry.types.get(name)
-    if task_type is None:
-        raise NoSuchTaskType("No task type has this name; /v1/task-types lists those there are.")
+    return JSONResponse(_view(known_type(request, name)))
+
+
+@router.post(
+    "",
+    response_model=TaskTypeView,
+    summary="Declare a task type for external workers",
+    response_description="The task type, as it is now.",
+    responses=may_answer(*_DECLARING),
+)
+def declare_task_type(request: JsonRequest, body: DeclarationRequest) -> Response:
+    """Accept tasks of a type that has no handler here; external workers fetch them. Declared again, it is changed.
+
+    Other processes hear of a change within five seconds. Tasks that exist keep their priority and attempts.
+    """
+    policy = {} if body.retry is None else body.retry.model_dump(exclude_none=True)
+    if body.max_attempts is not None:
+        policy["max_attempts"] = body.max_attempts
+    defaults = body.model_dump(include={"priority", "timeout_seconds"}, exclude_none=True)
+    task_type = services_of(request).types.declare(Declaration(name=body.name, retry=policy, **defaults))
+    logger.info("A task type was declared.", extra={"action": "declared", "task_type": body.name})
     return JSONResponse(_view(task_type))
+
+
+def known_type(request: Request, name: str) -> TaskType:
+    """The task type of that name. Raises NoSuchTaskType, Unavailable."""
+    try:
+        return services_of(request).types.find(name)
+    except UnknownTaskType as exc:
+        raise NoSuchTaskType("No task type has this name; /v1/task-types lists those there are.") from exc
 
 
 @lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tasklane.adapters.declarations import StoredDeclarations
 from tasklane.adapters.limits import limit_key, limit_of, limit_update
 from tasklane.errors import Unavailable
 from tasklane.ports import Pause
@@ -32,7 +33,7 @@ RESERVATIONS: Final = 5
 _REFUSED: Final = "ConditionalCheckFailedException"
 
 
-class DynamoDbControlStore:
+class DynamoDbControlStore(StoredDeclarations):
     """Keeps decisions in the control table, one item each."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:

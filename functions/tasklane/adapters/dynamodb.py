@@ -14,7 +14,7 @@ from tasklane.adapters.items import SHARDS, Item, from_item, key, to_item
 from tasklane.adapters.limits import LimitedWrites, Refused
 from tasklane.adapters.writes import Write, change_write, claim_write, removal
 from tasklane.errors import Unavailable
-from tasklane.line import shards_of
+from tasklane.line import EVERY_PULL, shards_of
 from tasklane.ports import Blocked, Change, Claim
 from tasklane.task import Task
 from tasklane.transitions import begun
@@ -110,10 +110,17 @@ class DynamoDbTaskStore:
         return self._query("outcome", "outcome_at", shard, _from(start, newest=newest), limit, forward=not newest)
 
     def in_line(self, line: str, limit: int) -> list[str]:
-        """See TaskStore. One query of the sparse index ``line`` for each of the line's partitions."""
+        """See TaskStore. One query of the sparse index ``line`` for each of the line's partitions.
+
+        All lines of external tasks taken as one have the index ``pull``.
+        """
+        if line == EVERY_PULL:
+            return [item["task_id"]["S"] for item in self._in_line("pull", line, limit)]
         shards = shards_of(line)
+        if len(shards) == 1:
+            return [item["task_id"]["S"] for item in self._in_line("line", shards[0], limit)]
         with ThreadPoolExecutor(max_workers=min(8, len(shards))) as pool:
-            pages = pool.map(lambda shard: self._in_line(shard, limit), shards)
+            pages = pool.map(lambda shard: self._in_line("line", shard, limit), shards)
             ranks = [(item["line_rank"]["S"], item["task_id"]["S"]) for page in pages for item in page]
         return [task_id for _, task_id in sorted(ranks)[:limit]]
 
@@ -121,14 +128,14 @@ class DynamoDbTaskStore:
         """See TaskStore."""
         _ask(lambda: self._client.describe_table(TableName=self._table))
 
-    def _in_line(self, shard: str, limit: int) -> list[Item]:
+    def _in_line(self, index: str, partition: str, limit: int) -> list[Item]:
         answer = _ask(
             lambda: self._client.query(
                 TableName=self._table,
-                IndexName="line",
+                IndexName=index,
                 KeyConditionExpression="#line = :line",
-                ExpressionAttributeNames={"#line": "line"},
-                ExpressionAttributeValues={":line": {"S": shard}},
+                ExpressionAttributeNames={"#line": index},
+                ExpressionAttributeValues={":line": {"S": partition}},
                 Limit=limit,
             )
         )

@@ -8,6 +8,7 @@ field of the same name in ``tasklane.task`` says what an attribute means; the ot
                                    a result with the payload as dictionary, since results resemble payloads
 ``payload_key``, ``payload_size``  instead of ``payload`` where it is in the blob store; likewise for the others
 ``line_rank``                      its place in the line; ``line`` itself ends in the line's index partition
+``pull``                           there, and always the same, while it waits for an external worker
 ``progress_message``               the sentence of ``progress``, which itself holds the fraction
 ``callback_url``, ``callback_state``, ``callback_tries``, ``callback_next_at``, ``callback_history``,
 ``callback_events`` (with commas between), ``callback_told``, ``callback_give_up_on_4xx``
@@ -43,7 +44,7 @@ SHARDS: Final = tuple("0123456789abcdef")
 DEFLATE_FROM: Final = 256
 """Bytes of JSON below which deflating saves nothing worth an unreadable item."""
 
-_STRINGS: Final = ("type", "tenant", "lease_id", "request_hash", "correlation_id", "contract")
+_STRINGS: Final = ("type", "tenant", "lease_id", "request_hash", "correlation_id", "contract", "ended_by")
 _NUMBERS: Final = (
     "priority",
     "created_at",
@@ -64,7 +65,7 @@ _NUMBERS: Final = (
     "outcome_at",
     "delete_at",
 )
-_FLAGS: Final = ("has_blobs", "cancel_requested")
+_FLAGS: Final = ("has_blobs", "cancel_requested", "external")
 """Attributes that are there, and true, or not there."""
 _NOT_STORED: Final[Mapping[str, Any]] = {"tenant": DEFAULT_TENANT, "sends": 0, "uncounted": 0, "continuations": 0}
 _CALLBACK_GUARD: Final = ("callback_state", "callback_tries")
@@ -169,6 +170,7 @@ def _held_back(task: Task) -> Item:
     }
     if task.line is None:
         return item
+    item |= {"pull": {"S": line.EVERY_PULL}} if line.is_pull(task.line) else {}
     return item | {"line": {"S": line.shard_of(task.line, _hash(task.id))}, "line_rank": {"S": line.rank(task)}}
 
 

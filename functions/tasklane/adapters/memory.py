@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
+from tasklane.adapters.declarations import MemoryDeclarations
 from tasklane.errors import ConfigurationError, NonRetryable, Unavailable
-from tasklane.line import rank
+from tasklane.line import EVERY_PULL, is_pull, rank
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import Blocked, Change, Claim, Clock, Delivery, Depth, HttpResponse, Pause
 from tasklane.task import Task
@@ -96,7 +97,7 @@ class MemoryTaskStore:
     def in_line(self, line: str, limit: int) -> list[str]:
         """See TaskStore."""
         with self._lock:
-            ranks = [(rank(task), task.id) for task in self._tasks.values() if task.line == line]
+            ranks = [(rank(task), task.id) for task in self._tasks.values() if _stands(task, line)]
         return [task_id for _, task_id in sorted(ranks)[:limit]]
 
     def check(self) -> None:
@@ -161,10 +162,15 @@ class MemoryTaskStore:
         return self.shards[sum(task_id.encode()) % len(self.shards)]
 
 
-class MemoryControlStore:
+def _stands(task: Task, line: str) -> bool:
+    return is_pull(task.line) if line == EVERY_PULL else task.line == line
+
+
+class MemoryControlStore(MemoryDeclarations):
     """Decisions in a dictionary."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._pauses: dict[str, Pause] = {}
         self._limits: dict[str, Limit] = {}
         self._in_use: Counter[str] = Counter()

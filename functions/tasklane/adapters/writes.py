@@ -117,7 +117,7 @@ def claim_write(claim: Claim) -> Write:
     return Write(
         task_id=message.task_id,
         values=values,
-        removed=("run_at", "progress", "progress_message", "line", "line_rank", "reserved_at", "reserved_on"),
+        removed=("run_at", "progress", "progress_message", "line", "line_rank", "pull", "reserved_at", "reserved_on"),
         expected={"status": {"S": message.status}, "run": {"N": str(message.run - 1)}},
     )
 

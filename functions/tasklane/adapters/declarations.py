@@ -1,0 +1,109 @@
+"""Declared task types in the control table: ``pk`` is ``type``, ``sk`` the name, the rest the fields of Declaration."""
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tasklane.declaration import Declaration
+from tasklane.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TYPES: Final = "type"
+
+
+class StoredDeclarations:
+    """The part of a control store that keeps declarations, one item each."""
+
+    _client: "DynamoDBClient"
+    _table: str
+
+    def declaration(self, name: str) -> Declaration | None:
+        """See ControlStore. One consistent read."""
+        try:
+            answer = self._client.get_item(TableName=self._table, Key=_key(name), ConsistentRead=True)
+        except (ClientError, BotoCoreError) as exc:
+            raise _unavailable(exc) from exc
+        return _declaration(answer["Item"]) if "Item" in answer else None
+
+    def declarations(self, start: str | None, limit: int) -> list[Declaration]:
+        """See ControlStore. One query."""
+        after: Any = {} if start is None else {"ExclusiveStartKey": _key(start)}
+        try:
+            answer = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": TYPES}},
+                Limit=limit,
+                **after,
+            )
+        except (ClientError, BotoCoreError) as exc:
+            raise _unavailable(exc) from exc
+        return [_declaration(item) for item in answer["Items"]]
+
+    def declare(self, declaration: Declaration, *, replace: bool) -> Declaration:
+        """See ControlStore."""
+        item: Any = {
+            **_key(declaration.name),
+            "priority": {"N": str(declaration.priority)},
+            "timeout_seconds": {"N": str(declaration.timeout_seconds)},
+            "retry": {"S": json.dumps(dict(declaration.retry), separators=(",", ":"))},
+        }
+        condition: Any = (
+            {}
+            if replace
+            else {
+                "ConditionExpression": "attribute_not_exists(pk)",
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        )
+        try:
+            self._client.put_item(TableName=self._table, Item=item, **condition)
+        except (ClientError, BotoCoreError) as exc:
+            existing: Any = exc.response.get("Item") if isinstance(exc, ClientError) else None
+            if not existing:
+                raise _unavailable(exc) from exc
+            return _declaration(existing)
+        return declaration
+
+
+class MemoryDeclarations:
+    """The same in memory."""
+
+    def __init__(self) -> None:
+        self._declarations: dict[str, Declaration] = {}
+
+    def declaration(self, name: str) -> Declaration | None:
+        """See ControlStore."""
+        return self._declarations.get(name)
+
+    def declarations(self, start: str | None, limit: int) -> list[Declaration]:
+        """See ControlStore."""
+        names = sorted(name for name in list(self._declarations) if start is None or name.encode() > start.encode())
+        return [self._declarations[name] for name in names[:limit]]
+
+    def declare(self, declaration: Declaration, *, replace: bool) -> Declaration:
+        """See ControlStore."""
+        if replace:
+            self._declarations[declaration.name] = declaration
+            return declaration
+        return self._declarations.setdefault(declaration.name, declaration)
+
+
+def _key(name: str) -> dict[str, Any]:
+    return {"pk": {"S": TYPES}, "sk": {"S": name}}
+
+
+def _declaration(item: Any) -> Declaration:
+    return Declaration(
+        name=item["sk"]["S"],
+        priority=int(item["priority"]["N"]),
+        timeout_seconds=int(item["timeout_seconds"]["N"]),
+        retry=json.loads(item["retry"]["S"]),
+    )
+
+
+def _unavailable(exc: Exception) -> Unavailable:
+    return Unavailable(f"the control table did not take the request: {exc}")
