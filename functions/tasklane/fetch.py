@@ -6,6 +6,8 @@ task is the same conditional write by which a worker claims one: of any number o
 
 import logging
 import random
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -26,8 +28,10 @@ logger = logging.getLogger(__name__)
 
 CANDIDATES: Final = 20
 """Entries of the index that a look reads: not more than half a read unit's worth."""
-ROUNDS: Final = 4
-"""How often a fetch looks again because others were faster."""
+ROUNDS: Final = 10
+"""How often a fetch looks at most, where others were faster each time."""
+BREATH_SECONDS: Final = 0.05
+"""How long it waits at most before it looks again."""
 WATCHED_MS: Final = 15_000
 """How long after a lease's end the sweeper looks, should the message at its end have been lost."""
 
@@ -52,6 +56,8 @@ class Fetch:
         self._timing = timing
         self._gate = Gate(control=control, clock=clock)
         self._announcer = Announcer(callback_queue=callback_queue, clock=clock)
+        self._being_taken: set[str] = set()
+        self._choosing = threading.Lock()
 
     def __call__(self, types: Sequence[str], limit: int, lease_seconds: int | None = None) -> list[Task]:
         """At most ``limit`` tasks of these ``types`` (none named: of any), now running, in the caller's hands.
@@ -60,7 +66,8 @@ class Fetch:
         type. Raises Unavailable where nothing is known to be his.
         """
         found: list[Task] = []
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
+            time.sleep(random.uniform(0, BREATH_SECONDS) if number else 0)  # noqa: S311 - no secret
             ids = self._candidates(types)
             if not ids:
                 break
@@ -93,19 +100,45 @@ class Fetch:
         taken: list[Task] = []
         left, others = list(ids), False
         while left and len(taken) < room:
-            some = _next(left, room - len(taken), spread=others)
+            some = self._choose(left, room - len(taken), spread=others)
+            if not some:
+                return taken, True
             left = [one for one in left if one not in some]
-            startable = self._startable(some)
-            answers = self._store.claim([self._claim(task, lease_seconds) for task in startable]) if startable else []
-            mine = [answer for answer in answers if isinstance(answer, Task)]
-            taken += mine
-            refused = next((answer for answer in answers if isinstance(answer, Unavailable)), None)
-            if refused is not None:
+            try:
+                mine = self._claimed(some, lease_seconds)
+            except Unavailable:
                 if not taken:
-                    raise refused
+                    raise
                 break  # a table that throttles is not helped by more requests
+            finally:
+                self._being_taken.difference_update(some)
+            taken += mine
             others = others or len(mine) < len(some)
         return taken, others
+
+    def _choose(self, ids: Sequence[str], count: int, *, spread: bool) -> list[str]:
+        """Who is tried next: the first in line or, once others were faster, some of the first.
+
+        Workers who all go down the line in step would meet at each task, and all but one of them pay for it. Within a
+        process nobody tries what another one is just trying.
+        """
+        with self._choosing:
+            free = [one for one in ids if one not in self._being_taken]
+            if spread:
+                ahead = free[: 4 * count + 4]
+                chosen = set(random.sample(ahead, min(count, len(ahead))))
+                free = [one for one in ahead if one in chosen]
+            self._being_taken.update(free[:count])
+            return free[:count]
+
+    def _claimed(self, task_ids: Sequence[str], lease_seconds: int | None) -> list[Task]:
+        startable = self._startable(task_ids) if task_ids else []
+        answers = self._store.claim([self._claim(task, lease_seconds) for task in startable]) if startable else []
+        mine = [answer for answer in answers if isinstance(answer, Task)]
+        refused = next((answer for answer in answers if isinstance(answer, Unavailable)), None)
+        if refused is not None and not mine:
+            raise refused
+        return mine
 
     def _startable(self, task_ids: Sequence[str]) -> list[Task]:
         """Those that stand in their lines; what has expired or is paused is taken out of the others' way."""
@@ -143,17 +176,6 @@ class Fetch:
 
 def _stands(task: Task) -> bool:
     return task.status is Status.PENDING and is_pull(task.line)
-
-
-def _next(ids: Sequence[str], count: int, *, spread: bool) -> list[str]:
-    """Who is tried next: the first in line or, once others were faster, some of the first.
-
-    Workers who all go down the line in step would meet at each task, and all but one of them pay for it.
-    """
-    if not spread:
-        return list(ids[:count])
-    chosen = set(random.sample(ids[: 4 * count + 4], min(count, len(ids))))
-    return [one for one in ids if one in chosen]
 
 
 def _change(before: Task, after: Task, *unchanged: str) -> Change:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Final
 
+from tasklane.line import is_pull
 from tasklane.ports import Change, Claim
 from tasklane.task import REOPENINGS, TRANSITIONS, CallbackState, Document, Status, Task
 from tasklane.timestamps import rfc3339
@@ -174,6 +175,8 @@ class Model:
     def _due_stands(self, task: Task) -> None:
         pending = task.callback is not None and task.callback.state is CallbackState.PENDING
         owed = not task.status.final or pending
+        if is_pull(task.line) and task.start_by is None:
+            owed = False  # an external worker finds it in its line, and nothing about that can get lost
         self.must(owed == (task.due_at is not None), f"forgotten, or looked after for nothing: {task}")
         next_at = task.callback.next_at if task.callback and pending else task.run_at
         pause = self._timing.recovery_ms << min(task.sends, MAX_DOUBLINGS)
