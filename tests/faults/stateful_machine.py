@@ -2,17 +2,19 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tasklane.errors import IdempotencyConflict, InvalidRequest, NotNow, TaskNotFound, Unavailable
+from tasklane.errors import IdempotencyConflict, InvalidRequest, LeaseLost, NotNow, TaskNotFound, Unavailable
 from tasklane.ids import derived_task_id
+from tasklane.lease import Failure, Holder
 from tasklane.ports import Delivery
 from tasklane.submit import Submission
-from tasklane.task import CallbackState, Status, Task
+from tasklane.task import CallbackState, Progress, Status, Task
 from tests.faults.stateful_held import Order
 from tests.faults.stateful_ports import Trouble
 from tests.faults.stateful_wishes import (
@@ -26,6 +28,7 @@ from tests.faults.stateful_wishes import (
     numbers,
     orders,
     orders_to_held,
+    outside_words,
     troubles,
     wishes,
 )
@@ -44,6 +47,8 @@ class Tasklane(RuleBasedStateMachine):
         self.world = world
         self.model = self.world.model
         self.asked: dict[str, Submission] = {}
+        self.outside: list[Task] = []
+        """Leases of external workers, also such as have ended."""
 
     @property
     def tasks(self) -> list[Task]:
@@ -133,6 +138,17 @@ class Tasklane(RuleBasedStateMachine):
         for order in then:
             self.world.go_on(held, order)
 
+    @rule(who=numbers, seconds=st.sampled_from([5, 60, 2000]), trouble=troubles, held=holding)
+    def fetch(self, who: int, seconds: int, trouble: Trouble | None, *, held: bool) -> None:
+        self._do(who, partial(self._fetch, seconds), trouble, held=held)
+
+    @precondition(lambda self: self.outside)
+    @rule(who=numbers, which=numbers, said=outside_words, trouble=troubles, held=holding)
+    def hear_from_outside(self, who: int, which: int, said: str, trouble: Trouble | None, *, held: bool) -> None:
+        """An external worker speaks, in time or late, and maybe for the second time."""
+        lease = self.outside[-1 - which % len(self.outside)]
+        self._do(who, partial(self._hear, lease, said), trouble, held=held)
+
     @precondition(lambda self: self.world.arrived(CALLBACKS))
     @rule(
         who=numbers,
@@ -220,15 +236,16 @@ class Tasklane(RuleBasedStateMachine):
 
     def _work_through(self, who: int) -> None:
         self.world.run(who, lambda process: process.sweep(lambda: 60.0))
+        self._work_outside(who)
         for lane in self.world.arrived(*range(6)):
             self.world.run(who + lane, partial(self._receive, lane, self.world.take(lane, range(10))))
 
     def _is_over(self) -> bool:
         pending = any(task.callback and task.callback.state is CallbackState.PENDING for task in self.tasks)
-        return not pending and all(task.status.final or task.type == "external" for task in self.tasks)
+        return not pending and all(task.status.final for task in self.tasks)
 
     def _check_the_end(self) -> None:
-        stuck = [task for task in self.tasks if task.due_at is not None and task.type != "external"]
+        stuck = [task for task in self.tasks if task.due_at is not None or not task.status.final]
         assert not stuck, f"after {ROUNDS} rounds: {stuck}"
         assert self.model.accepted <= self.model.tasks.keys()
         given_up = {
@@ -279,6 +296,29 @@ class Tasklane(RuleBasedStateMachine):
         else:
             self.model.must(allowed, f"{action} was allowed to {before}")
             self.model.must(not alone or self.model.tasks[after.id] == after, f"{action} did not make {after}")
+
+    def _fetch(self, seconds: int, process: Process) -> None:
+        with suppress(Unavailable):
+            self.outside += process.fetch((), 2, seconds)
+
+    def _hear(self, lease: Task, said: str, process: Process) -> None:
+        holder = Holder.of(lease)
+        with suppress(Unavailable, LeaseLost, TaskNotFound):
+            match said:
+                case "complete":
+                    process.leases.complete(lease.id, holder, {"token": holder.token})
+                case "fail":
+                    process.leases.fail(lease.id, holder, Failure(type="E", message=""))
+                case _:
+                    progress = Progress(fraction=0.5, message=str(self.world.clock.now()))
+                    process.leases.heartbeat(lease.id, holder, lease_seconds=60, progress=progress)
+
+    def _work_outside(self, who: int) -> None:
+        """Everything that waits for external workers is fetched and done."""
+        before = len(self.outside)
+        self.world.run(who, partial(self._fetch, 60))
+        for lease in self.outside[before:]:
+            self.world.run(who, partial(self._hear, lease, "complete"))
 
     def _lanes(self) -> list[int]:
         return self.world.arrived(1, 2, 3, 4, 5)

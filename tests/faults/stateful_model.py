@@ -157,7 +157,10 @@ class Model:
         self.must(task.status.final == (task.delete_at is not None), f"a retention, or none: {task}")
         self.must((task.status is Status.COMPLETED) == (task.result is not None), f"a result, or none: {task}")
         if task.result is not None:
-            self.must(self._read(task.result)["run"] == task.run, f"another run's result: {task}")
+            kept = self._read(task.result)
+            # A late external worker's result is written by a run that is begun for it.
+            mine = kept["run"] == task.run if not task.external else kept["token"] == task.ended_by
+            self.must(mine, f"another run's result: {task}")
         self.must(not (task.cancel_requested and task.status.waiting), f"called off, and begins again: {task}")
         self._callback_stands(task)
         self._due_stands(task)
@@ -179,6 +182,7 @@ class Model:
             owed = False  # an external worker finds it in its line, and nothing about that can get lost
         self.must(owed == (task.due_at is not None), f"forgotten, or looked after for nothing: {task}")
         next_at = task.callback.next_at if task.callback and pending else task.run_at
+        next_at = task.start_by if is_pull(task.line) else next_at
         pause = self._timing.recovery_ms << min(task.sends, MAX_DOUBLINGS)
         latest = max(self.latest, next_at or 0, task.lease_until or 0) + pause
         self.must((task.due_at or 0) <= latest, f"looked after too late: {task}")

@@ -143,6 +143,9 @@ class FaultyStore:
         ask = partial(self._store.due, until=until, limit=limit)
         return self._faults.whole("due", numbers, lambda: [task_id for one in shards for task_id in ask(one)])[:limit]
 
+    def in_line(self, line: str, limit: int) -> list[str]:
+        return self._store.in_line(line, limit)
+
     def failures(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
         return self._store.failures(shard, start, limit, newest=newest)
 

@@ -30,6 +30,8 @@ troubles = st.none() | st.builds(
 holding = st.sampled_from([False, False, True])
 answers = st.sampled_from([200, 200, 204, 500, 429, 410, 302, 0, 1])
 orders_to_held = st.lists(st.sampled_from([*Order, Order.GO, Order.GO]), max_size=4)
+outside_words = st.sampled_from(["complete", "complete", "fail", "heartbeat"])
+"""What external workers say."""
 actions = st.sampled_from(["cancel", "retry", "redeliver", "reschedule"])
 changes = st.fixed_dictionaries({"delay": delays, "priority": priorities})
 wishes = st.fixed_dictionaries(

@@ -23,6 +23,8 @@ from tasklane.callback import DeliverCallbacks
 from tasklane.context import TaskContext
 from tasklane.errors import Continue, NonRetryable, RetryLater
 from tasklane.execute import Execute
+from tasklane.fetch import Fetch
+from tasklane.lease import Leases
 from tasklane.listing import ListCallbacks
 from tasklane.manage import ManageTasks, ReadTasks
 from tasklane.message import CallbackMessage, TaskMessage
@@ -166,6 +168,9 @@ class Process:
             secrets=StaticSigningSecrets(SECRET),
             random=_half,
         )
+        queues: dict[str, Any] = {"queue": lanes, "callback_queue": callbacks}
+        self.fetch = Fetch(**ports, **queues, **control)
+        self.leases = Leases(**ports, **queues, blobs=blobs, types=types, random=_half)
         read = ReadTasks(store=ports["store"], blobs=blobs, clock=clock)
         self.manage = ManageTasks(**ports, **both, read=read)
         self.listing = ListCallbacks(store=ports["store"], clock=clock)
@@ -280,9 +285,7 @@ class World:
     def next_event(self) -> int | None:
         """When something is next to happen by itself: a message arrives, or a task falls due."""
         arrival = self.next_arrival(*range(6))
-        # Nobody does external work here: looking at it again and again is nothing to wait for.
-        tasks = [task for task in self.model.tasks.values() if task.type != "external" or task.status.final]
-        times = (arrival, *(task.due_at for task in tasks))
+        times = (arrival, *(task.due_at for task in self.model.tasks.values()))
         return min((time for time in times if time is not None), default=None)
 
 
