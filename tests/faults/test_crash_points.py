@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tasklane.task import Status
-from tests.faults import crash_api, crash_limits, crash_others, crash_worker
+from tests.faults import crash_api, crash_external, crash_limits, crash_others, crash_worker
 from tests.faults.crash_scenarios import NOBODY_THERE, SCENARIOS, Scenario, points, tried
 from tests.faults.crash_steps import steps
 from tests.faults.history import added, figures
@@ -16,7 +16,7 @@ from tests.faults.recovery import recover_here
 from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
-WITH_SCENARIOS = (crash_api, crash_limits, crash_worker, crash_others)
+WITH_SCENARIOS = (crash_api, crash_external, crash_limits, crash_worker, crash_others)
 
 
 def test_every_step_has_a_scenario_and_every_scenario_a_step() -> None:

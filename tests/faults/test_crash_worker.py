@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import crash_limits, crash_worker
+from tests.faults import crash_external, crash_limits, crash_worker
 from tests.faults.crash_scenarios import Scenario, points, tried
 from tests.faults.installation import Installation
 from tests.faults.rows import Figures
 
-WITH_SCENARIOS = (crash_limits, crash_worker)
+WITH_SCENARIOS = (crash_external, crash_limits, crash_worker)
 
 
 @pytest.mark.row("dies-worker")
