@@ -111,9 +111,9 @@ def renewed(task: Task, now: int, timing: Timing) -> Task:
 
 
 def extended(task: Task, until: int, timing: Timing) -> Task:
-    """A running task whose external worker holds it until then; ``due_at`` as in ``renewed``."""
-    late_enough = task.due_at is not None and task.due_at > until
-    return task.evolve(lease_until=until, due_at=task.due_at if late_enough else until + timing.recovery_ms)
+    """A running task whose external worker holds it until then: longer than before, or not as long."""
+    fits = task.due_at is not None and until < task.due_at <= until + timing.recovery_ms
+    return task.evolve(lease_until=until, due_at=task.due_at if fits else until + timing.recovery_ms)
 
 
 def given_back(task: Task, now: int, timing: Timing) -> Task:

@@ -171,6 +171,7 @@ class Process:
         queues: dict[str, Any] = {"queue": lanes, "callback_queue": callbacks}
         self.fetch = Fetch(**ports, **queues, **control)
         self.leases = Leases(**ports, **queues, blobs=blobs, types=types, random=_half)
+        self.fetch._announcer = self.leases._announcer = announcer
         read = ReadTasks(store=ports["store"], blobs=blobs, clock=clock)
         self.manage = ManageTasks(**ports, **both, read=read)
         self.listing = ListCallbacks(store=ports["store"], clock=clock)
