@@ -94,22 +94,23 @@ class FairSource(PlainSource):
                     _Waiting(number=next(self._numbers), tenant=TaskMessage.from_json(one.body).tenant, delivery=one)
                     for one in batch
                 ]
+            noisy = self._noisy()
             received: list[Delivery] = []
             while waiting and len(received) < limit:
-                one = self._first(waiting)
+                one = self._first(waiting, noisy)
                 waiting.remove(one)
                 self._flying[one.delivery.handle] = _Flying(tenant=one.tenant, since=time.monotonic())
                 received.append(one.delivery)
             return received
 
-    def _first(self, waiting: Sequence[_Waiting]) -> _Waiting:
+    def _first(self, waiting: Sequence[_Waiting], noisy: frozenset[str]) -> _Waiting:
         flying = Counter(one.tenant for one in self._flying.values())
-        noisy = self._noisy(flying)
         return min(
             waiting, key=lambda one: (one.tenant in noisy, one.tenant in noisy and flying[one.tenant], one.number)
         )
 
-    def _noisy(self, flying: Counter[str]) -> frozenset[str]:
+    def _noisy(self) -> frozenset[str]:
+        flying = Counter(one.tenant for one in self._flying.values())
         now = time.monotonic()
         seconds = self._seconds.copy()
         for one in self._flying.values():

