@@ -235,6 +235,12 @@ ROWS: Final[Mapping[str, Row]] = {
         promises="2, 3",
         how="One worker ten minutes ahead, one ten minutes behind, the sweeper in between.",
     ),
+    "pull-workers": Row(
+        fault="External workers die, or are late, while requests are broken",
+        promises="1, 2, 3",
+        how="Twenty workers at one queue: a fifth of the first attempts is never heard of again, a seventh is late; "
+        "a tenth of all requests is broken. No lease is given to two of them.",
+    ),
     "paused": Row(
         fault="A lane is paused while tasks come and a worker dies",
         promises="1, 2, 3",
