@@ -53,6 +53,8 @@ BEYOND_THE_SCHEMA: tuple[tuple[str, str], ...] = (
 )
 """Why data that fits the schema may be refused: the problem's type, and how a pointer with its detail begins."""
 
+HELD = ("POST /v1/leases/", "POST /submit_result")
+"""What only whoever has fetched a task can do."""
 OF_EVERY_ANSWER = frozenset({"date", "server", "content-type", "content-length", "transfer-encoding"})
 UNROUTED = frozenset({"not-found", "method-not-allowed"})
 """Problems of addresses and methods that are no operation of the document."""
@@ -84,7 +86,9 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
         _calls["keys"] += 1
         if _calls["keys"] % 4:  # else it belongs to an earlier request
             case.headers["idempotency-key"] = f"key-{_calls['keys']}"
-    if "task_id" in case.path_parameters:
+    if case.operation.label.startswith(HELD) and isinstance(case.body, dict):
+        _give_a_lease(case)
+    elif "task_id" in case.path_parameters:
         _calls[case.operation.label] += 1
         if (count := _calls[case.operation.label]) % 3 == 0:
             case.path_parameters = case.path_parameters | {"task_id": _a_task(STATES[count // 3 % len(STATES)])}
@@ -95,6 +99,21 @@ def after_call(context: HookContext, case: Case[Any], response: Response) -> Non
     """Undo what would keep the tasks of all other operations from being done."""
     if case.path.endswith("/pause") and response.status_code < 400:
         _post(case.formatted_path.removesuffix("/pause") + "/resume", None)
+
+
+def _give_a_lease(case: Case[Any]) -> None:
+    """Let every second call be about a task that its caller has just fetched."""
+    _calls[case.operation.label] += 1
+    if (number := _calls[case.operation.label]) % 2 == 0:
+        return
+    function = f"{case.operation.label} {number}"
+    _post("/enqueue", {"function": function, "data": []})
+    (lease,) = _post("/v1/leases", {"functions": [function], "wait_seconds": 5})["leases"]
+    if "task_id" in case.path_parameters:
+        case.path_parameters = case.path_parameters | {"task_id": lease["id"]}
+    given = {"task_id": lease["id"], "lease_token": lease["lease_token"]}
+    body: Any = case.body
+    case.body = body | {name: value for name, value in given.items() if name in body}
 
 
 def _a_task(state: str) -> str:
@@ -138,6 +157,8 @@ def _led_further(body: dict[str, Any]) -> dict[str, Any]:
     for name, seconds in (("run_at", 3600), ("expires_at", 7200)):
         if isinstance(value := body.get(name), str) and _TIME.fullmatch(value) and odd % 4:
             changed[name] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+    if _is_number(body.get("wait_seconds"), 20):
+        changed["wait_seconds"] = SHORT
     if (its_type := next((n for n in ("type", "task_type") if _is_name(body.get(n))), None)) is not None:
         changed[its_type], payload = TYPES[odd % len(TYPES)]
         changed |= {name: payload for name in ("payload", "input_data") if payload and isinstance(body.get(name), dict)}

@@ -34,6 +34,7 @@ STATUSES: Final = {
     Status.FAILED: "failed",
 }
 NOTHING: Final = {"task_id": None, "function": None, "data": None}
+TEXT: Final = {"type": "string"}
 AGAIN: Final = "~"
 """Separates a task's id from the number of its lease, in the ids that its second and later holders get."""
 
@@ -84,7 +85,10 @@ def enqueue(request: JsonRequest, body: EnqueueRequest, idempotency_key: Idempot
     response_model=BrokerTask | BrokerWork,
     summary="Fetch a task",
     response_description="A task, which is this worker's while its lease lasts; all null: there is none.",
-    responses=may_answer(problems.INVALID_PARAMETER, problems.UNAVAILABLE),
+    responses={
+        200: {"headers": {"Cache-Control": {"description": "no-store: this is nobody else's.", "schema": TEXT}}},
+        **may_answer(problems.INVALID_PARAMETER, problems.UNAVAILABLE),
+    },
 )
 async def get_task(
     request: Request,
