@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -33,6 +33,7 @@ from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
 from tasklane.submit import Submit
 from tasklane.sweep import Sweep
+from tasklane.task import CallbackEvent, Task
 from tasklane.task_types import TaskTypes
 from tasklane.transitions import Timing
 from tasklane.watch import Watch
@@ -125,6 +126,15 @@ class SkewedClock:
         return now
 
 
+class PromptAnnouncer(Announcer):
+    """Tells from threads of their own, as ever, but has told when it returns: an example must be repeatable."""
+
+    def announce(self, event: CallbackEvent, tasks: Iterable[Task]) -> None:
+        super().announce(event, tasks)
+        while (thread := self._thread) is not None:
+            thread.join()
+
+
 class Process:
     """The use cases as one process has them."""
 
@@ -154,8 +164,7 @@ class Process:
             mailer=MemoryMailer(),
             random=_half,
         )
-        # Told from threads of their own: what stops them stops nobody who counts.
-        announcer = Announcer(callback_queue=MemoryCallbackQueue(world.queues, clock), clock=clock)
+        announcer = PromptAnnouncer(callback_queue=MemoryCallbackQueue(world.queues, clock), clock=clock)
         parts: dict[str, Any] = {"invoker": self.execute._invoker, "announcer": announcer}
         self.execute._announcer = announcer
         self.execute._watch = HeldWatch(held, **ports, **parts) if held else Watch(**ports, **parts)
