@@ -184,6 +184,7 @@ def test_a_backlog_delays_others_by_no_more_than_the_batches_that_run(worker: An
     assert max(plain.overtaken) > 10 * RUNNERS * BATCH, "the measure sees a queue that is not fair"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.engine
 def test_it_is_so_over_the_engines_table_and_lanes_too(log: Log, tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ def test_it_needs_nothing_but_itself_and_leaves_nothing(tmp_path: Path) -> None:
     assert '"message":"A task was completed."' in demo.log.read_text()
 
 
+@pytest.mark.long
 def test_on_a_terminal_bars_move_and_make_room_for_the_summary(tmp_path: Path) -> None:
     with a_demo(tmp_path, "--tasks", "40", "--workers", "1", terminal=True) as demo:
         code = demo.ended()
@@ -125,6 +126,7 @@ def test_on_a_terminal_bars_move_and_make_room_for_the_summary(tmp_path: Path) -
     assert plain.rstrip().splitlines()[-1].startswith("lane 1")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("moment", "terminal"), [("Starting an installation", False), ("Submitting 3000", True)])
 def test_an_interrupt_ends_everything_with_130(tmp_path: Path, moment: str, *, terminal: bool) -> None:
     with a_demo(tmp_path, "--tasks", "3000", "--workers", "2", terminal=terminal) as demo:
@@ -139,6 +141,7 @@ def test_an_interrupt_ends_everything_with_130(tmp_path: Path, moment: str, *, t
     assert "Interrupted" in demo.output.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_workers_that_die_are_noticed(tmp_path: Path) -> None:
     with a_demo(tmp_path, "--tasks", "3000", "--workers", "2") as demo:
         demo.said("Submitting 3000")
@@ -152,6 +155,7 @@ def test_workers_that_die_are_noticed(tmp_path: Path) -> None:
     assert (code, demo.output.splitlines()[-1].split(";")[0]) == (1, "Every worker has ended")
 
 
+@pytest.mark.long
 def test_an_installation_that_is_killed_outright_leaves_nothing_either(tmp_path: Path) -> None:
     with a_demo(tmp_path, "--tasks", "3000", "--workers", "2") as demo:
         demo.said("Submitting 3000")
@@ -163,6 +167,7 @@ def test_an_installation_that_is_killed_outright_leaves_nothing_either(tmp_path:
     wait_for(lambda: not list((tmp_path / "tmp").iterdir()), 30, "the end of its files")
 
 
+@pytest.mark.long
 def test_it_uses_an_api_that_runs_already(shared_run: LocalRun) -> None:
     words = ["demo", "--url", shared_run.url, "--tasks", "30", "--json"]
 

@@ -36,6 +36,7 @@ def test_tasks_outlive_a_run_that_persists(tmp_path: Path) -> None:
         run.assert_nothing_left()
 
 
+@pytest.mark.long
 def test_kept_state_of_another_port_is_one_sentence(tmp_path: Path) -> None:
     run = LocalRun(tmp_path, PERSIST="1")
     (tmp_path / "state").mkdir()
@@ -48,6 +49,7 @@ def test_kept_state_of_another_port_is_one_sentence(tmp_path: Path) -> None:
         run.kill()
 
 
+@pytest.mark.long
 def test_uses_the_engine_that_the_environment_names(tmp_path: Path) -> None:
     scratch = tmp_path / "own-engine"
     scratch.mkdir()

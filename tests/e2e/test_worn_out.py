@@ -12,7 +12,7 @@ from tests.e2e.local_run import LocalRun, result_of, submit, wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]
 
 HANDLERS = '''
 """One that never ends, and one that tells which process it runs in."""

@@ -97,6 +97,7 @@ def sends_while_nobody_works(home: in_memory.Installation, minutes: int) -> Iter
         yield minute, report.sent
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.row("backlog")
 def test_a_long_backlog_is_sent_again_ever_more_rarely_and_each_task_runs_once(
@@ -135,6 +136,7 @@ def test_a_long_backlog_is_sent_again_ever_more_rarely_and_each_task_runs_once(
 # -- on the engine -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.row("backlog-engine")
 def test_what_was_sent_again_and_again_runs_once(installation: Installation, record: Callable[[Figures], None]) -> None:
     services, sweeps = installation.services(), 24

@@ -17,7 +17,7 @@ from tests.faults.hostile import Memory, client_of, ended, hostile_run, judged, 
 from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]
 
 TEN_MIB: Final = 10 * 1024 * 1024
 FIVE_MIB: Final = 5 * 1024 * 1024

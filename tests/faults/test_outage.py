@@ -38,6 +38,7 @@ def test_outcomes_are_written_when_a_short_outage_is_over(
     record(figures(installation, [*tasks, later], since=begun_at))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.row("outage-long")
 def test_outcomes_are_written_though_the_leases_have_run_out(

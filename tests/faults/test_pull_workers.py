@@ -66,6 +66,7 @@ class Crowd:
             return
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.row("pull-workers")
 def test_twenty_external_workers_lose_and_double_nothing(

@@ -81,6 +81,7 @@ def test_tasks_whose_receives_are_burnt_come_back_and_complete(
     record(figures(installation, tasks, since=given_up_at))
 
 
+@pytest.mark.long
 @pytest.mark.row("dies-redrive")
 def test_redrive_dies(aws: Aws, make_giving_up: Callable[[], Installation], record: Callable[[Figures], None]) -> None:
     total = []

@@ -68,6 +68,7 @@ def is_delivered(task: Task) -> bool:
     return task.callback is not None and task.callback.state is CallbackState.DELIVERED
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.row("silent-receiver")
 def test_receivers_that_never_answer_keep_no_callback_from_the_others(

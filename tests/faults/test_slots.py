@@ -44,6 +44,7 @@ def test_the_slots_of_killed_workers_come_back(installation: Installation, recor
     record(figures(installation, tasks, since=killed_at))
 
 
+@pytest.mark.long
 @pytest.mark.row("slots-under-fire")
 def test_a_limit_holds_while_a_fifth_of_all_requests_breaks(
     installation: Installation, record: Callable[[Figures], None]

@@ -97,6 +97,7 @@ def test_what_makes_no_sense_is_refused(client: httpx.Client, kind: str, body: d
     assert client.post(f"/api/v1/task/{kind}", json=body).status_code == 422
 
 
+@pytest.mark.long
 def test_an_idempotent_task_has_three_attempts_ten_seconds_apart(client: httpx.Client) -> None:
     asked: list[float] = []
 
