@@ -107,3 +107,17 @@ def test_a_redrive_ends_at_its_limit(shell: Shell) -> None:
 
     assert shell.ok("lanes", "redrive", "1", "--limit", "10").out == "Dead letters: 10 sent again; there are more.\n"
     assert len(asked) == 2
+
+
+def test_a_type_for_external_workers_is_declared_and_changed(shell: Shell) -> None:
+    said = shell.ok("types", "declare", "shrink", "--priority", "4", "--timeout", "90", "--max-attempts", "7").out
+    assert said == "shrink is declared: external workers fetch its tasks.\n"
+
+    declared = shell.ok("types", "declare", "shrink", "--max-attempts", "2", "--json").json
+
+    assert (declared["external"], declared["retry"]["max_attempts"]) == (True, 2)
+    assert "shrink" in shell.ok("types", "list").out
+
+
+def test_a_type_with_a_handler_is_not_declared(shell: Shell) -> None:
+    assert shell.refused("types", "declare", "echo")
