@@ -92,6 +92,23 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
         _calls[case.operation.label] += 1
         if (count := _calls[case.operation.label]) % 3 == 0:
             case.path_parameters = case.path_parameters | {"task_id": _a_task(STATES[count // 3 % len(STATES)])}
+    if isinstance(case.body, dict) and _calls[f"{case.operation.label} leases"] % 2 == 0:
+        _hold_a_task(case, case.body)
+    _calls[f"{case.operation.label} leases"] += 1
+
+
+def _hold_a_task(case: Case[Any], body: dict[str, Any]) -> None:
+    """Let an external worker's call be about a task that it has just fetched."""
+    held = isinstance(body.get("lease_token"), str)
+    if not held and not (case.path == "/submit_result" and isinstance(body.get("task_id"), str)):
+        return
+    _post("/enqueue", {"function": "fuzzed", "data": []})
+    if held:
+        (lease,) = _post("/v1/leases", {"functions": ["fuzzed"], "wait_seconds": 5})["leases"]
+        case.path_parameters = case.path_parameters | {"task_id": lease["id"]}
+        case.body = body | {"lease_token": lease["lease_token"]}
+    else:
+        case.body = body | {"task_id": _get("/get_task?function=fuzzed&wait=5")["task_id"]}
 
 
 @schemathesis.hook
@@ -127,8 +144,9 @@ def _a_task(state: str) -> str:
     return task_id
 
 
-def _get(path: str) -> None:
-    urllib.request.urlopen(API + path).close()
+def _get(path: str) -> Any:
+    with urllib.request.urlopen(API + path) as response:
+        return json.load(response)
 
 
 def _post(path: str, body: Any) -> Any:
@@ -152,6 +170,8 @@ def _led_further(body: dict[str, Any]) -> dict[str, Any]:
     changed = {name: RECEIVER if _is_url(value) else value for name, value in body.items()}
     if type(body.get("duration")) in (int, float) and _is_number(body["duration"], 900):
         changed["duration"] = SHORT
+    if type(body.get("wait_seconds")) in (int, float) and _is_number(body["wait_seconds"], 20):
+        changed["wait_seconds"] = SHORT
     if isinstance(parameters := body.get("parameters"), dict) and _is_number(parameters.get("step_seconds", 0), 60):
         changed["parameters"] = parameters | {"step_seconds": 0}
     for name, seconds in (("run_at", 3600), ("expires_at", 7200)):
