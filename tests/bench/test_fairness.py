@@ -172,6 +172,12 @@ def has(of: Callable[[str], list[Start]], tenant: str, count: int) -> bool:
     return len(of(tenant)) >= count
 
 
+@pytest.fixture(autouse=True)
+def _no_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function's process runs one batch at a time, and its metrics are not made for the several of these tests."""
+    monkeypatch.setattr("worker.entrypoint.emit", lambda _metrics: None)
+
+
 @pytest.mark.slow
 @WORKERS
 def test_a_backlog_delays_others_by_no_more_than_the_batches_that_run(worker: Any, log: Log) -> None:

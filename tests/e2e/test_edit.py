@@ -80,6 +80,7 @@ def contention() -> float:
     return max(1.0, (time.perf_counter() - wall) / (time.process_time() - work))
 
 
+@pytest.mark.bench
 def test_a_new_handler_and_an_edited_one_are_live_within_two_seconds(run: LocalRun, client: httpx.Client) -> None:
     taken: list[tuple[float, float]] = []
     while not any(seconds < limit for seconds, limit in taken):
