@@ -23,7 +23,7 @@ from tasklane.adapters.memory import (
 )
 from tasklane.adapters.s3 import S3BlobStore
 from tasklane.adapters.sqs import CALLBACKS, SqsCallbackQueue, SqsMessageSource, SqsQueueDepths, SqsTaskQueue
-from tasklane.bootstrap import client_config
+from tasklane.aws import client_config
 from tasklane.clock import SystemClock
 from tasklane.ports import (
     BlobStore,

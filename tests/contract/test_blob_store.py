@@ -10,7 +10,7 @@ import pytest
 from infra.local.target import REGION
 from tasklane import document
 from tasklane.adapters.s3 import S3BlobStore
-from tasklane.bootstrap import client_config
+from tasklane.aws import client_config
 from tasklane.ports import BlobStore
 from tests.support.engine import Aws, unique
 from tests.support.waiting import wait_for

@@ -15,9 +15,9 @@ from types import FrameType
 from typing import Final, TypeAlias, get_type_hints
 
 from tasklane import ports
-from tasklane.bootstrap import Services
+from tasklane.aws import AwsPorts
 
-FUNCTIONS: Final = Path(inspect.getfile(Services)).parents[1]
+FUNCTIONS: Final = Path(inspect.getfile(AwsPorts)).parents[1]
 NO_STEP: Final = frozenset({"clock"})
 """Asking for the time leaves nothing behind."""
 
@@ -26,9 +26,13 @@ _Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 @cache
 def _kinds() -> dict[str, type]:
-    made = {name: one for name, one in vars(Services).items() if isinstance(one, cached_property)}
+    made = {name: one for name, one in vars(AwsPorts).items() if isinstance(one, cached_property)}
     returned = {name: get_type_hints(one.func)["return"] for name, one in made.items()}
-    return {name: kind for name, kind in returned.items() if kind.__module__ == ports.__name__ and name not in NO_STEP}
+    return {name: kind for name, kind in returned.items() if _is_port(kind) and name not in NO_STEP}
+
+
+def _is_port(kind: type) -> bool:
+    return kind.__module__.startswith(f"{ports.__name__}.")
 
 
 def _methods(kind: type) -> frozenset[str]:
@@ -36,12 +40,9 @@ def _methods(kind: type) -> frozenset[str]:
 
 
 PORTS: Final[Mapping[str, frozenset[str]]] = {name: _methods(kind) for name, kind in _kinds().items()}
-"""The methods of each port, by its name in Services."""
+"""The methods of each port, by its name in AwsPorts."""
 _WORDS: Final[Mapping[str, str]] = {
-    base.__name__: name
-    for name, kind in reversed(_kinds().items())
-    for base in kind.__mro__
-    if base.__module__ == ports.__name__
+    base.__name__: name for name, kind in reversed(_kinds().items()) for base in kind.__mro__ if _is_port(base)
 }
 """The ports' names by the words that annotations have for them."""
 
@@ -90,7 +91,7 @@ def step_at(frame: FrameType | None, call: str) -> str | None:
 @cache
 def _modules() -> list["_Module"]:
     """How a port does what it is asked is the adapters' business; everything else that ships has steps."""
-    paths = sorted(path for path in FUNCTIONS.rglob("*.py") if "adapters" not in path.parts and path.stem != "ports")
+    paths = sorted(path for path in FUNCTIONS.rglob("*.py") if not {"adapters", "ports"} & set(path.parts))
     return [_Module(path) for path in paths]
 
 
@@ -184,7 +185,7 @@ class _Module:
             case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Load()):
                 return next((self._kept[one].get(name) for one in self._around(node) if one in self._kept), None)
             case ast.Attribute(attr=name, ctx=ast.Load()) if name in PORTS:
-                # Of Services, where a method of the port follows; else of something else that has the same name.
+                # Of the ports, where a method of the port follows; else of something else that has the same name.
                 parent = self._parents[node]
                 return name if isinstance(parent, ast.Attribute) and parent.attr in PORTS[name] else None
         return None

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 
 from infra.local.target import ACCOUNT_KEY, REGION
-from tasklane import bootstrap
+from tasklane import aws
 from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.adapters.items import shard_of
 from tasklane.adapters.memory import MemoryMailer, StaticSigningSecrets
@@ -60,8 +60,8 @@ class ServicesAt(Services):
         for client in self._clients:
             client.close()
 
-    def _client(self, service: Any, read_seconds: int = bootstrap.READ_SECONDS) -> Any:
-        config = bootstrap.client_config(service, read_seconds)
+    def _client(self, service: Any, read_seconds: int = aws.READ_SECONDS) -> Any:
+        config = aws.client_config(service, read_seconds)
         with _making:
             self._clients.append(_session().client(service, endpoint_url=self._endpoint, config=config))
         return self._clients[-1]

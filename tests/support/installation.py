@@ -224,12 +224,17 @@ class Installation:
 
 
 def an_installation(
-    *, registry: Registry, answer: Callable[[str], HttpResponse] | None = None, secrets: Sequence[str] = (SECRET,)
+    *,
+    registry: Registry,
+    answer: Callable[[str], HttpResponse] | None = None,
+    secrets: Sequence[str] = (SECRET,),
+    store: UnreliableStore | None = None,
 ) -> Installation:
     """An empty installation with these task types; ``answer`` is what receivers of callbacks say."""
     clock = ManualClock(NOW)
     control = UnreliableControl()
-    store, queues, blobs, http = UnreliableStore(control), MemoryQueues(clock), UnreliableBlobs(), MemoryHttp(answer)
+    store = store or UnreliableStore(control)
+    queues, blobs, http = MemoryQueues(clock), UnreliableBlobs(), MemoryHttp(answer)
     dead_letters = MemoryQueues(clock)
     lanes, mailer = UnreliableLanes(queues, clock), MemoryMailer()
     services = Services(

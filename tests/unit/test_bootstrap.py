@@ -10,7 +10,8 @@ from tasklane.adapters.memory import MemoryTaskStore
 from tasklane.adapters.s3 import S3BlobStore
 from tasklane.adapters.signing_secrets import StoredSigningSecrets
 from tasklane.adapters.sqs import SqsCallbackQueue, SqsMessageSource, SqsQueueDepths, SqsTaskQueue
-from tasklane.bootstrap import READ_SECONDS, Services, function_services
+from tasklane.aws import READ_SECONDS
+from tasklane.bootstrap import Services, function_services
 from tasklane.clock import SystemClock
 from tasklane.errors import ConfigurationError
 from tests.support.builders import NOW
@@ -24,6 +25,11 @@ def test_what_a_test_gives_is_used_throughout(home: Installation) -> None:
     assert (services.source, services.http, services.clock) == (home.queues, home.http, home.clock)
     assert services.clock.now() == NOW
     assert services.submit is services.submit
+
+
+def test_a_port_that_there_is_not_is_refused() -> None:
+    with pytest.raises(TypeError, match="no port named settigns, stroe"):
+        Services(SETTINGS, stroe=MemoryTaskStore(), settigns=SETTINGS)
 
 
 def test_what_is_not_given_is_made_on_aws() -> None:

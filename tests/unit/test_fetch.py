@@ -351,9 +351,7 @@ class Crowd(UnreliableStore):
 
 
 def test_of_twenty_who_come_at_once_each_gets_a_task_of_its_own(registry: Registry) -> None:
-    home = an_installation(registry=registry)
-    store = Crowd(20)
-    home.services._ports = {**home.services._ports, "store": store}
+    home = an_installation(registry=registry, store=Crowd(20))
     for _ in range(25):
         home.submit("resize")
     found: list[str] = []

@@ -69,29 +69,6 @@ class StoredDeclarations:
         return declaration
 
 
-class MemoryDeclarations:
-    """The same in memory."""
-
-    def __init__(self) -> None:
-        self._declarations: dict[str, Declaration] = {}
-
-    def declaration(self, name: str) -> Declaration | None:
-        """See ControlStore."""
-        return self._declarations.get(name)
-
-    def declarations(self, start: str | None, limit: int) -> list[Declaration]:
-        """See ControlStore."""
-        names = sorted(name for name in list(self._declarations) if start is None or name.encode() > start.encode())
-        return [self._declarations[name] for name in names[:limit]]
-
-    def declare(self, declaration: Declaration, *, replace: bool) -> Declaration:
-        """See ControlStore."""
-        if replace:
-            self._declarations[declaration.name] = declaration
-            return declaration
-        return self._declarations.setdefault(declaration.name, declaration)
-
-
 def _key(name: str) -> dict[str, Any]:
     return {"pk": {"S": TYPES}, "sk": {"S": name}}
 

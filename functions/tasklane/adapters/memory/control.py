@@ -1,0 +1,142 @@
+"""The control store in memory."""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tasklane.declaration import Declaration
+from tasklane.ports import Pause
+from tasklane.throttle import Limit, LimitState
+
+
+class MemoryDeclarations:
+    """Declared task types in a dictionary."""
+
+    def __init__(self) -> None:
+        self._declarations: dict[str, Declaration] = {}
+
+    def declaration(self, name: str) -> Declaration | None:
+        """See ControlStore."""
+        return self._declarations.get(name)
+
+    def declarations(self, start: str | None, limit: int) -> list[Declaration]:
+        """See ControlStore."""
+        names = sorted(name for name in list(self._declarations) if start is None or name.encode() > start.encode())
+        return [self._declarations[name] for name in names[:limit]]
+
+    def declare(self, declaration: Declaration, *, replace: bool) -> Declaration:
+        """See ControlStore."""
+        if replace:
+            self._declarations[declaration.name] = declaration
+            return declaration
+        return self._declarations.setdefault(declaration.name, declaration)
+
+
+class MemoryControlStore(MemoryDeclarations):
+    """Decisions in a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pauses: dict[str, Pause] = {}
+        self._limits: dict[str, Limit] = {}
+        self._in_use: Counter[str] = Counter()
+        self._next_us: dict[str, int] = {}
+        self._waited_for: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def pauses(self) -> list[Pause]:
+        """See ControlStore."""
+        with self._lock:
+            return list(self._pauses.values())
+
+    def put_pause(self, pause: Pause) -> Pause:
+        """See ControlStore."""
+        with self._lock:
+            there = self._pauses.get(pause.target)
+            if there is None or there.resumed_at is not None:
+                self._pauses[pause.target] = pause
+            return self._pauses[pause.target]
+
+    def end_pause(self, target: str, now: int) -> Pause | None:
+        """See ControlStore."""
+        with self._lock:
+            there = self._pauses.get(target)
+            if there is not None and there.resumed_at is None:
+                self._pauses[target] = replace(there, resumed_at=now)
+            return self._pauses.get(target)
+
+    def put_limit(self, limit: Limit, *, restart: bool) -> None:
+        """See ControlStore."""
+        with self._lock:
+            self._limits[limit.key] = limit
+            if restart:
+                self._next_us.pop(limit.key, None)
+
+    def remove_limit(self, key: str) -> None:
+        """See ControlStore."""
+        with self._lock:
+            self._limits.pop(key, None)
+
+    def limits(self, keys: Sequence[str]) -> dict[str, LimitState]:
+        """See ControlStore."""
+        with self._lock:
+            return {
+                key: LimitState(limit=self._limits[key], in_use=self._in_use[key])
+                for key in keys
+                if key in self._limits
+            }
+
+    def limit_keys(self, start: str | None, count: int) -> list[str]:
+        """See ControlStore."""
+        with self._lock:
+            return sorted((key for key in self._limits if start is None or key > start), key=str.encode)[:count]
+
+    def reserve(self, limit: Limit, now: int, count: int) -> list[int] | None:
+        """See ControlStore."""
+        assert limit.rate is not None  # noqa: S101 - what the caller looked for
+        with self._lock:
+            if limit.key not in self._limits or self._limits[limit.key].since != limit.since:
+                return None
+            base = max(self._next_us.get(limit.key, 0), now * 1000)
+            self._next_us[limit.key] = base + count * limit.rate.interval_us
+        return limit.rate.starts(base, now * 1000, count)
+
+    def note_waiting(self, key: str, until: int) -> None:
+        """See ControlStore."""
+        with self._lock:
+            self._waited_for[key] = until
+
+    def waited_for(self) -> dict[str, int]:
+        """See ControlStore."""
+        with self._lock:
+            return dict(self._waited_for)
+
+    def forget_waiting(self, key: str, until: int) -> None:
+        """See ControlStore."""
+        with self._lock:
+            if self._waited_for.get(key) == until:
+                del self._waited_for[key]
+
+    def take(self, keys: Sequence[str]) -> str | None:
+        """Count one more task towards each of these, or none of them: then the first that has no room."""
+        with self._lock:
+            for key in keys:
+                most = self._limits[key].max_concurrent if key in self._limits else None
+                if most is not None and self._in_use[key] >= most:
+                    return key
+            self._in_use.update(keys)
+            return None
+
+    def give_back(self, keys: Sequence[str]) -> None:
+        """Count one task less towards each of these."""
+        with self._lock:
+            self._in_use.subtract(keys)
+
+    def forget_pause(self, pause: Pause) -> bool:
+        """See ControlStore."""
+        with self._lock:
+            if self._pauses.get(pause.target) not in (None, pause):
+                return False
+            self._pauses.pop(pause.target, None)
+            return True
