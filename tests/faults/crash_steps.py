@@ -195,6 +195,8 @@ class _Module:
         kept: dict[str, str] = {}
         for node in ast.walk(owner):
             match node:
+                case ast.ClassDef(bases=[ast.Name(id=base)]) if base == AwsPorts.__name__:
+                    kept |= {name: name for name in PORTS}
                 case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)], value=ast.Name()):
                     if port := self._port(node.value):
                         kept[name] = port
