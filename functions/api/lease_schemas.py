@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas import MAX_ATTEMPTS, WHOLE, Name, Priority, RetryRequest, Seconds, at_most
+from api.fields import WHOLE, Name, Priority, Seconds, at_most
+from api.schemas import MAX_ATTEMPTS, RetryRequest
 from api.views import ProgressView
 from tasklane.lease import Holder
 from tasklane.task import DEFAULT_PRIORITY

@@ -68,6 +68,19 @@ IDEMPOTENCY_CONFLICT = Kind(
 INTERNAL_ERROR = Kind(name="internal-error", status=500, title="Something went wrong here")
 UNAVAILABLE = Kind(name="unavailable", status=503, title="A service behind this API does not answer")
 
+OF_A_SUBMISSION: Final = (
+    INVALID_JSON,
+    INVALID_PARAMETER,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    INVALID_REQUEST,
+    INVALID_PAYLOAD,
+    UNKNOWN_TASK_TYPE,
+    IDEMPOTENCY_CONFLICT,
+    UNAVAILABLE,
+)
+"""Why a submission may be refused."""
+
 KINDS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
 """All of them; docs/errors.md has a section for each."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasklane import transitions
+from tasklane.changes import tasks_after, written
 from tasklane.dispatch import send_callbacks
 from tasklane.errors import Unavailable
 from tasklane.gate import Gate
@@ -96,8 +97,7 @@ class Admission:
         overdue = [task for task in tasks if task.start_by is not None and task.start_by <= now]
         changes = [Change(before=task, after=transitions.expired(task, now, self._timing)) for task in overdue]
         answers = self._store.save(changes) if changes else []
-        written = [change.after for change, answer in zip(changes, answers, strict=True) if answer is True]
-        send_callbacks(self._callback_queue, written, now)
+        send_callbacks(self._callback_queue, tasks_after(written(changes, answers)), now)
 
 
 def _tolerance(message: TaskMessage) -> int:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final, Protocol, TypeVar
 
 from tasklane import transitions
+from tasklane.changes import own_change
 from tasklane.dispatch import belongs_in_a_lane, callback_is_near
 from tasklane.errors import Unavailable
-from tasklane.ids import new_lease_id
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import CallbackQueue, Change, TaskQueue
 from tasklane.task import CallbackState, Status, Task
@@ -89,9 +89,7 @@ class DeadCallbacks:
 
 
 def _change(task: Task, after: Task) -> Change:
-    # Two may decide the same in the same millisecond; the id tells whose write it was.
-    after = after.evolve(lease_id=new_lease_id())
-    return Change(before=task, after=after, unchanged=("status", "run", "due_at", "line", "callback"), by_hand=True)
+    return own_change(task, after, "due_at", "line", "callback", by_hand=True)
 
 
 def _is_over(task: Task, now: int) -> bool:

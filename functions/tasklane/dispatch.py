@@ -25,6 +25,11 @@ def send_to_lanes(queue: TaskQueue, tasks: Iterable[Task], now: int, *, woken: b
     return _sent(ready, queue.send(messages) if ready else [])
 
 
+def send_what_follows(queue: TaskQueue, callback_queue: CallbackQueue, tasks: Sequence[Task], now: int) -> int:
+    """Send the messages, to lanes and to the callback queue, that follow from these records; how many were taken."""
+    return send_to_lanes(queue, tasks, now) + send_callbacks(callback_queue, tasks, now)
+
+
 def belongs_in_a_lane(task: Task, now: int) -> bool:
     """True where the task waits, nothing holds it back, and a queue can carry it to its time."""
     return task.status.waiting and task.line is None and fits_a_queue(task, now)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasklane import transitions
-from tasklane.dispatch import send_callbacks, send_to_lanes
+from tasklane.changes import tasks_after, written
+from tasklane.dispatch import send_what_follows
 from tasklane.errors import Unavailable
 from tasklane.outcome import NotKeptYet, Outcomes
 from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
@@ -118,12 +119,10 @@ class Ending:
 
     def _save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
         answers = self._store.save(changes) if changes else []
-        written = [change.after for change, answer in zip(changes, answers, strict=True) if answer is True]
-        now = self._clock.now()
-        send_to_lanes(self._queue, written, now)
-        send_callbacks(self._callback_queue, written, now)
-        self.written += [_outcome(task) for task in written]
-        self.freed += [k for c, answer in zip(changes, answers, strict=True) if answer is True for k in c.before.slots]
+        done = written(changes, answers)
+        send_what_follows(self._queue, self._callback_queue, tasks_after(done), self._clock.now())
+        self.written += [_outcome(change.after) for change in done]
+        self.freed += [key for change in done for key in change.gives_back]
         return answers
 
     def _plan(self) -> None:

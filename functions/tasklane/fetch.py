@@ -14,6 +14,7 @@ from typing import Final
 
 from tasklane import transitions
 from tasklane.announce import Announcer
+from tasklane.changes import own_change, tasks_after, written
 from tasklane.dispatch import send_callbacks
 from tasklane.errors import Unavailable
 from tasklane.gate import Gate
@@ -82,7 +83,7 @@ class Fetch:
     def give_back(self, tasks: Sequence[Task]) -> None:
         """Let others have what did not reach the worker it was meant for. What fails is left to the leases' ends."""
         now = self._clock.now()
-        changes = [_change(task, transitions.given_back(task, now, self._timing), "lease_id") for task in tasks]
+        changes = [own_change(task, transitions.given_back(task, now, self._timing), "lease_id") for task in tasks]
         self._store.save(changes)
         logger.info("Leases were given back.", extra={"action": "given_back", "count": len(tasks)})
 
@@ -148,13 +149,12 @@ class Fetch:
         for task in standing:
             line = self._gate.line_for(task.type, task.priority)
             if task.start_by is not None and task.start_by <= now:
-                aside[task.id] = _change(task, transitions.expired(task, now, self._timing), "line")
+                aside[task.id] = own_change(task, transitions.expired(task, now, self._timing), "line")
             elif line is not None:
-                aside[task.id] = _change(task, transitions.held(task, line, now, self._timing), "line")
+                aside[task.id] = own_change(task, transitions.held(task, line, now, self._timing), "line")
         if aside:
             answers = self._store.save(list(aside.values()))
-            written = [c.after for c, answer in zip(aside.values(), answers, strict=True) if answer is True]
-            send_callbacks(self._callback_queue, written, now)
+            send_callbacks(self._callback_queue, tasks_after(written(aside.values(), answers)), now)
         return [task for task in standing if task.id not in aside]
 
     def _claim(self, task: Task, lease_seconds: int | None) -> Claim:
@@ -176,8 +176,3 @@ class Fetch:
 
 def _stands(task: Task) -> bool:
     return task.status is Status.PENDING and is_pull(task.line)
-
-
-def _change(before: Task, after: Task, *unchanged: str) -> Change:
-    # Two may decide the same in the same millisecond; the id tells whose write it was.
-    return Change(before=before, after=after.evolve(lease_id=new_lease_id()), unchanged=("status", "run", *unchanged))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tasklane import document, transitions
 from tasklane.announce import Announcer
-from tasklane.dispatch import send_callbacks, send_to_lanes
+from tasklane.dispatch import send_what_follows
 from tasklane.errors import (
     AttemptLost,
     DocumentTooLarge,
@@ -225,8 +225,7 @@ class Leases:
             if isinstance(answer, Unavailable):
                 raise answer
             if answer is not None:
-                send_to_lanes(self._queue, [answer], now)
-                send_callbacks(self._callback_queue, [answer], now)
+                send_what_follows(self._queue, self._callback_queue, [answer], now)
                 return task, answer
             task = self._held(task.id, holder)
         raise Unavailable(f"task {task.id} is being changed by others")

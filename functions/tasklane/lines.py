@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from tasklane import transitions
+from tasklane.changes import own_change, tasks_after, written
 from tasklane.dispatch import send_to_lanes
 from tasklane.errors import Unavailable
-from tasklane.ids import new_lease_id
 from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Change, Clock, TaskQueue, TaskStore
@@ -61,8 +61,8 @@ class Lines:
         """
         now = self._clock.now()
         changes = {
-            m: self._change(
-                tasks[m.task_id], transitions.put_off(tasks[m.task_id], at, now, self._timing), "reserved_at"
+            m: own_change(
+                tasks[m.task_id], transitions.put_off(tasks[m.task_id], at, now, self._timing), "line", "reserved_at"
             )
             for m, at in slots.items()
         }
@@ -116,17 +116,12 @@ class Lines:
         now = self._clock.now()
         tasks = self._store.get(task_ids)
         standing = [tasks[one] for one in task_ids if one in tasks and tasks[one].line == line]
-        changes = [self._change(task, transitions.let_go(task, now, self._timing)) for task in standing]
+        changes = [own_change(task, transitions.let_go(task, now, self._timing), "line") for task in standing]
         answers = self._store.save(changes) if changes else []
-        return [change.after for change, answer in zip(changes, answers, strict=True) if answer is True]
+        return tasks_after(written(changes, answers))
 
     def _held(self, task: Task, line: str, now: int) -> Change:
-        return self._change(task, transitions.held(task, line, now, self._timing))
-
-    def _change(self, before: Task, after: Task, *guards: str) -> Change:
-        # The id tells whose write it was: of two that let a task go, only one sends it.
-        after = after.evolve(lease_id=new_lease_id())
-        return Change(before=before, after=after, unchanged=("status", "run", "line", *guards))
+        return own_change(task, transitions.held(task, line, now, self._timing), "line")
 
 
 def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from tasklane import transitions
-from tasklane.dispatch import send_callbacks, send_to_lanes
+from tasklane.changes import own_change, tasks_after, written
+from tasklane.dispatch import send_what_follows
 from tasklane.errors import Unavailable
 from tasklane.gate import Gate
-from tasklane.ids import new_lease_id
 from tasklane.lost import after_loss
 from tasklane.message import MAX_DELAY_SECONDS, TaskMessage
 from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
@@ -60,7 +60,8 @@ class LookAfterExternal:
         except Unavailable:
             return frozenset(messages)
         answers = self._store.save(list(changes.values())) if changes else []
-        self._send([c.after for c, answer in zip(changes.values(), answers, strict=True) if answer is True])
+        done = tasks_after(written(changes.values(), answers))
+        send_what_follows(self._queue, self._callback_queue, done, self._clock.now())
         again = {m for m, answer in zip(changes, answers, strict=True) if isinstance(answer, Unavailable)}
         unsent = self._queue.send(list(early.values())) if early else []
         again |= {m for m, answer in zip(early, unsent, strict=True) if answer is not None}
@@ -90,26 +91,16 @@ class LookAfterExternal:
             # One that lasts longer than a queue's delay is the sweeper's.
             return TaskMessage.at_lease_end(task) if until - now <= MAX_DELAY_SECONDS * 1000 else None
         after = after_loss(task, self._types.policy_of(task), now, self._timing, self._random)
-        return _change(task, after, "lease_until", "cancel_requested")
+        return own_change(task, after, "lease_until", "cancel_requested")
 
     def _at_its_time(self, task: Task, now: int) -> Change | TaskMessage | None:
         if task.line is not None:
             return None
         if task.start_by is not None and task.start_by <= now:
-            return _change(task, transitions.expired(task, now, self._timing))
+            return own_change(task, transitions.expired(task, now, self._timing))
         if (task.run_at or 0) > now + TOLERANCE_MS:
             return TaskMessage.of(task)
         line = self._gate.line_for(task.type, task.priority)
         if line is None:
-            return _change(task, transitions.let_go(task, now, self._timing), "line")
-        return _change(task, transitions.held(task, line, now, self._timing), "line")
-
-    def _send(self, written: Sequence[Task]) -> None:
-        now = self._clock.now()
-        send_to_lanes(self._queue, written, now)
-        send_callbacks(self._callback_queue, written, now)
-
-
-def _change(before: Task, after: Task, *unchanged: str) -> Change:
-    # Two may decide the same in the same millisecond; the id tells whose write it was.
-    return Change(before=before, after=after.evolve(lease_id=new_lease_id()), unchanged=("status", "run", *unchanged))
+            return own_change(task, transitions.let_go(task, now, self._timing), "line")
+        return own_change(task, transitions.held(task, line, now, self._timing), "line")

@@ -4,18 +4,16 @@ from collections.abc import Callable
 from typing import Final
 
 from tasklane import document, transitions
-from tasklane.dispatch import send_callbacks, send_to_lanes
+from tasklane.changes import own_change
+from tasklane.dispatch import send_what_follows
 from tasklane.errors import InvalidRequest, NotNow, TaskNotFound, Unavailable
-from tasklane.ids import new_lease_id
-from tasklane.ports import BlobStore, CallbackQueue, Change, Clock, TaskQueue, TaskStore
+from tasklane.ports import BlobStore, CallbackQueue, Clock, TaskQueue, TaskStore
 from tasklane.task import REOPENINGS, Document, Status, Task
 from tasklane.task_types import TaskTypes
 from tasklane.transitions import MAX_DELAY_MS, Timing
 
 TRIES: Final = 5
 """How often a change is decided anew because somebody else changed the task in between."""
-GUARDS: Final = ("status", "run", "callback")
-"""What must not have changed since the decision."""
 
 
 class ReadTasks:
@@ -117,23 +115,17 @@ class ManageTasks:
     def _change(self, task_id: str, decide: Callable[[Task, int], Task]) -> Task:
         for _ in range(TRIES):
             task, now = self._read(task_id), self._clock.now()
-            # The id tells whose write it was, so that of two equal requests only one sends what follows.
             after = decide(task, now)
             if after == task:
                 return task  # called off before; there is nothing to write
-            if after.status is not Status.RUNNING:
-                after = after.evolve(lease_id=new_lease_id())
-            (answer,) = self._store.save([Change(before=task, after=after, unchanged=GUARDS, by_hand=True)])
+            change = own_change(task, after, "callback", by_hand=True)
+            (answer,) = self._store.save([change])
             if isinstance(answer, Unavailable):
                 raise answer
             if answer:
-                self._send(after, now)
-                return after
+                send_what_follows(self._queue, self._callback_queue, [change.after], now)
+                return change.after
         raise Unavailable(f"task {task_id} is being changed by others")
-
-    def _send(self, task: Task, now: int) -> None:
-        send_to_lanes(self._queue, [task], now)
-        send_callbacks(self._callback_queue, [task], now)
 
     def _cancelled(self, task: Task, now: int) -> Task:
         if task.status.final:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
+from tasklane.changes import tasks_after, written
 from tasklane.dead_letter import UNKNOWN, DeadCallbacks, DeadTasks, Kind
 from tasklane.errors import Unavailable
 from tasklane.message import CallbackMessage, InvalidMessage, TaskMessage
@@ -178,10 +179,10 @@ class _Drain(Generic[_Message]):
         """Judge ``letters``, write down in ``fates`` what came of it; those whose tasks others changed meanwhile."""
         changes = self._judge(letters, fates)
         answers: list[bool | Unavailable] = self._store.save(list(changes.values())) if changes else []
-        written = [c for c, answer in zip(changes.values(), answers, strict=True) if answer is True]
-        sent: list[Unavailable | None] = self._kind.send([change.after for change in written]) if written else []
+        done = written(changes.values(), answers)
+        sent: list[Unavailable | None] = self._kind.send(tasks_after(done)) if done else []
         self._trouble = next((one for one in (*answers, *sent) if isinstance(one, Unavailable)), self._trouble)
-        gone = {c.before.id: c for c, answer in zip(written, sent, strict=True) if answer is None}
+        gone = {c.before.id: c for c, answer in zip(done, sent, strict=True) if answer is None}
         self._spoken_for |= gone.keys()
         for handle, message in letters.items():
             if handle not in fates and message.task_id in gone:

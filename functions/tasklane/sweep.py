@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tasklane import transitions
-from tasklane.dispatch import send_callbacks, send_to_lanes
+from tasklane.changes import own_change, tasks_after, written
+from tasklane.dispatch import send_what_follows
 from tasklane.errors import Unavailable
 from tasklane.gate import Gate
-from tasklane.ids import new_lease_id
 from tasklane.limits import ManageLimits
 from tasklane.line import limit_key
 from tasklane.lines import Lines
@@ -145,15 +145,15 @@ class Sweep:
         steps = [self._judged(task, now) for task in tasks]
         changes = [step for step in steps if isinstance(step, Change)]
         answers = self._store.save(changes) if changes else []
-        written = [c.after for c, answer in zip(changes, answers, strict=True) if answer is True]
-        sent = send_to_lanes(self._queue, written, now) + send_callbacks(self._callback_queue, written, now)
-        self._wake_next([c for c, answer in zip(changes, answers, strict=True) if answer is True])
+        done = written(changes, answers)
+        sent = send_what_follows(self._queue, self._callback_queue, tasks_after(done), now)
+        self._wake_next(done)
         failed = sum(isinstance(step, Exception) for step in steps)
-        return SweepReport(seen=len(tasks), changed=len(written), sent=sent, failed=failed)
+        return SweepReport(seen=len(tasks), changed=len(done), sent=sent, failed=failed)
 
-    def _wake_next(self, written: Sequence[Change]) -> None:
+    def _wake_next(self, done: Sequence[Change]) -> None:
         """Wake who waits for what lost runs have given back."""
-        given_back = Counter(key for c in written for key in c.before.slots if key not in c.after.slots)
+        given_back = Counter(key for change in done for key in change.gives_back)
         for key, count in given_back.items():
             with suppress(Unavailable):  # the next sweep finds them
                 self._lines.wake(key, count)
@@ -179,9 +179,7 @@ class Sweep:
             after = self._send_again(task, now)
         # A heartbeat moves the lease, another sweeper moves due_at, somebody calls it off: this step is out of date.
         lease = ("lease_until", "cancel_requested") if task.status is Status.RUNNING else ()
-        # Two sweepers may decide the same in the same millisecond; the id tells whose write it was.
-        after = after.evolve(lease_id=task.lease_id if after.status is Status.RUNNING else new_lease_id())
-        return Change(before=task, after=after, unchanged=("status", "run", "due_at", *lease))
+        return own_change(task, after, "due_at", *lease)
 
     def _send_again(self, task: Task, now: int) -> Task:
         paused = task.line is not None and limit_key(task.line) is None

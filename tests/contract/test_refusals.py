@@ -8,12 +8,13 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from tasklane.adapters.dynamodb import READ_ROUNDS, DynamoDbTaskStore
+from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.adapters.items import to_item
 from tasklane.adapters.memory import ManualClock
 from tasklane.adapters.s3 import S3BlobStore
 from tasklane.adapters.signing_secrets import StoredSigningSecrets
 from tasklane.adapters.sqs import SqsCallbackQueue, SqsMessageSource, SqsQueueDepths, SqsTaskQueue
+from tasklane.adapters.table import ROUNDS
 from tasklane.errors import ConfigurationError, Unavailable
 from tasklane.message import CallbackMessage
 from tasklane.task import Status
@@ -253,7 +254,7 @@ def test_keys_left_unprocessed_are_asked_for_again() -> None:
 def test_keys_that_stay_unprocessed_are_unavailable() -> None:
     keys = {"tasks": {"Keys": [{"task_id": {"S": "a"}}]}}
     with stubbed("dynamodb") as (client, stub):
-        for _ in range(READ_ROUNDS):
+        for _ in range(ROUNDS):
             stub.add_response("batch_get_item", {"Responses": {}, "UnprocessedKeys": keys})
 
         with pytest.raises(Unavailable):

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.body import JsonRequest
 from api.contracts import common
-from api.schemas import Name
+from api.fields import Name
 from tasklane.bootstrap import Services
 from tasklane.task import Status, Task
 from tasklane.view import simple_status

@@ -5,12 +5,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import correlation, problems
+from api import correlation
 from api.body import JsonRequest
 from api.request import caller_of, checked_id, services_of
 from api.schemas import digest
@@ -23,20 +23,6 @@ logger = logging.getLogger("tasklane.api")
 
 View: TypeAlias = Callable[[Services, Task], dict[str, Any]]
 """A task in the words of one contract."""
-
-
-REFUSALS: Final = (
-    problems.INVALID_JSON,
-    problems.INVALID_PARAMETER,
-    problems.TOO_LARGE,
-    problems.UNSUPPORTED_MEDIA_TYPE,
-    problems.INVALID_REQUEST,
-    problems.INVALID_PAYLOAD,
-    problems.UNKNOWN_TASK_TYPE,
-    problems.IDEMPOTENCY_CONFLICT,
-    problems.UNAVAILABLE,
-)
-"""Why a submission may be refused."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

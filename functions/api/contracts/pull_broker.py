@@ -12,12 +12,12 @@ from api import problems
 from api.body import JsonRequest, JsonRoute
 from api.contracts import common
 from api.contracts.views import BrokerAccepted, BrokerResult, BrokerTask, BrokerWork, InItsWords
+from api.fields import IdempotencyKey, Name, TaskId
 from api.long_poll import MAX_WAIT, first
 from api.openapi import ASK_AGAIN, REPLAYED
 from api.openapi import problems as may_answer
 from api.representation import fitting_texts
 from api.request import MAX_ID, checked_id, services_of
-from api.schemas import IdempotencyKey, Name, TaskId
 from tasklane.bootstrap import Services
 from tasklane.document import from_text
 from tasklane.errors import TaskNotFound, Unavailable
@@ -64,7 +64,7 @@ class ResultRequest(_Body):
     response_model=BrokerAccepted,
     summary="Enqueue a task for external workers",
     response_description="The task is kept until somebody fetches it.",
-    responses={200: {"headers": REPLAYED}, **may_answer(*common.REFUSALS)},
+    responses={200: {"headers": REPLAYED}, **may_answer(*problems.OF_A_SUBMISSION)},
 )
 def enqueue(request: JsonRequest, body: EnqueueRequest, idempotency_key: IdempotencyKey = None) -> Response:
     """Any function: external workers own these names."""

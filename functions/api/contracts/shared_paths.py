@@ -13,10 +13,10 @@ from api.contracts import async_processor, common, task_queue
 from api.contracts.async_processor import ProcessorRequest
 from api.contracts.task_queue import TaskQueueRequest
 from api.contracts.views import InItsWords, ProcessorTask, TaskQueueCreated, UnknownId
+from api.fields import IdempotencyKey
 from api.openapi import ASK_AGAIN, REPLAYED
 from api.openapi import problems as may_answer
 from api.request import MAX_ID
-from api.schemas import IdempotencyKey
 from tasklane.errors import TaskNotFound
 
 router = APIRouter(tags=[task_queue.TAG, async_processor.TAG], route_class=JsonRoute)
@@ -29,7 +29,7 @@ _SUBMIT: Final[dict[str, Any]] = {
     "responses": {
         200: {"model": ProcessorTask, "description": "Contract 4: the task is queued.", "headers": REPLAYED},
         201: {"headers": REPLAYED},
-        **may_answer(task_queue.UNKNOWN_TYPE, *common.REFUSALS),
+        **may_answer(task_queue.UNKNOWN_TYPE, *problems.OF_A_SUBMISSION),
     },
 }
 

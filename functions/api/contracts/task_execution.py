@@ -11,9 +11,9 @@ from api import problems
 from api.body import JsonRequest, JsonRoute
 from api.contracts import common
 from api.contracts.views import ExecutionAccepted, InItsWords
+from api.fields import CallbackUrl, IdempotencyKey
 from api.openapi import ASK_AGAIN, REPLAYED
 from api.openapi import problems as may_answer
-from api.schemas import CallbackUrl, IdempotencyKey
 from api.stream import stream
 from tasklane.bootstrap import Services
 from tasklane.callback_body import TASK_EXECUTION
@@ -66,7 +66,7 @@ class ExecutionRequest(BaseModel):
     response_model=ExecutionAccepted,
     summary="Submit a job",
     response_description="Accepted: the task is kept and will reach a final status.",
-    responses={200: {"headers": REPLAYED}, **may_answer(*common.REFUSALS)},
+    responses={200: {"headers": REPLAYED}, **may_answer(*problems.OF_A_SUBMISSION)},
 )
 def submit(request: JsonRequest, body: ExecutionRequest, idempotency_key: IdempotencyKey = None) -> Response:
     """A simulated long job of steps, which reports its progress and tells its end to the callback."""

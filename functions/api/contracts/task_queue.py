@@ -9,8 +9,8 @@ from starlette.responses import Response
 from api import problems
 from api.body import JsonRequest
 from api.contracts import common
+from api.fields import Name, Priority
 from api.representation import LAMBDA_ANSWER, fitting_texts
-from api.schemas import Name, Priority
 from tasklane.bootstrap import Services
 from tasklane.document import from_text
 from tasklane.errors import UnknownTaskType

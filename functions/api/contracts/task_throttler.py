@@ -11,11 +11,11 @@ from api import problems
 from api.body import JsonRequest, JsonRoute
 from api.contracts import common
 from api.contracts.views import InItsWords, ThrottlerAccepted
+from api.fields import IdempotencyKey, ThrottleKeys
 from api.openapi import ASK_AGAIN, REPLAYED
 from api.openapi import problems as may_answer
 from api.representation import fitting_texts
 from api.request import services_of
-from api.schemas import IdempotencyKey, ThrottleKeys
 from tasklane.bootstrap import Services
 from tasklane.document import from_text
 from tasklane.registry import MAX_TIMEOUT_SECONDS
@@ -60,7 +60,7 @@ _SUBMIT: Final[dict[str, Any]] = {
     "status_code": 202,
     "response_model": ThrottlerAccepted,
     "response_description": "Accepted: the task is kept and will reach a final status.",
-    "responses": {202: {"headers": REPLAYED}, **may_answer(*common.REFUSALS)},
+    "responses": {202: {"headers": REPLAYED}, **may_answer(*problems.OF_A_SUBMISSION)},
 }
 
 

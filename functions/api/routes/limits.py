@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse, Response
 from api import problems
 from api.body import JsonRequest, JsonRoute
 from api.errors import InvalidCursor
+from api.fields import ThrottleKey
 from api.openapi import problems as may_answer
 from api.request import services_of
-from api.schemas import LimitRequest, RateRequest, ThrottleKey
+from api.schemas import LimitRequest, RateRequest
 from api.views import LimitsView, LimitView
 from tasklane.throttle import MAX_KEY, LimitState, Rate
 

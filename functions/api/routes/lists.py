@@ -10,11 +10,12 @@ from starlette.responses import JSONResponse, Response
 from api import cursor as cursors
 from api import problems
 from api.body import JsonRoute
+from api.fields import MAX_NAME
 from api.openapi import ASK_AGAIN
 from api.openapi import problems as may_answer
 from api.representation import outline, whole
 from api.request import services_of
-from api.schemas import MAX_NAME, RemoveRequest
+from api.schemas import RemoveRequest
 from api.views import RemovedView, TasksView
 from tasklane.listing import Wanted
 from tasklane.task import Status

@@ -13,10 +13,10 @@ from starlette.responses import JSONResponse, Response
 from api import problems
 from api.body import JsonRequest, JsonRoute
 from api.errors import NoSuchTaskType
+from api.fields import MAX_NAME
 from api.lease_schemas import DeclarationRequest
 from api.openapi import problems as may_answer
 from api.request import services_of
-from api.schemas import MAX_NAME
 from api.views import TaskTypesView, TaskTypeView
 from tasklane.declaration import Declaration
 from tasklane.errors import UnknownTaskType

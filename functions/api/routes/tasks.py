@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from api import correlation, problems
 from api.body import JsonRequest, JsonRoute
+from api.fields import IdempotencyKey
 from api.openapi import REPLAYED, TASK_HEADERS
 from api.openapi import problems as may_answer
 from api.representation import (
@@ -25,7 +26,7 @@ from api.representation import (
     whole,
 )
 from api.request import caller_of, checked_id, services_of
-from api.schemas import IdempotencyKey, TaskRequest, to_submission
+from api.schemas import TaskRequest, to_submission
 from api.views import TaskView
 from tasklane import document
 from tasklane.errors import Unavailable
@@ -67,17 +68,7 @@ _IF_NONE_MATCH: Final[dict[str, Any]] = {
             "headers": _LOCATION | REPLAYED,
         },
         202: {"headers": _LOCATION},
-        **may_answer(
-            problems.INVALID_JSON,
-            problems.INVALID_PARAMETER,
-            problems.TOO_LARGE,
-            problems.UNSUPPORTED_MEDIA_TYPE,
-            problems.INVALID_REQUEST,
-            problems.INVALID_PAYLOAD,
-            problems.UNKNOWN_TASK_TYPE,
-            problems.IDEMPOTENCY_CONFLICT,
-            problems.UNAVAILABLE,
-        ),
+        **may_answer(*problems.OF_A_SUBMISSION),
     },
 )
 def submit_task(

@@ -4,14 +4,15 @@
 ``tasklane.ports``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tasklane.adapters.declarations import StoredDeclarations
 from tasklane.adapters.limits import limit_key, limit_of, limit_update
+from tasklane.adapters.table import ask, batch_get, is_refusal, unavailable
 from tasklane.errors import Unavailable
 from tasklane.ports import Pause
 from tasklane.throttle import Limit, LimitState
@@ -24,13 +25,8 @@ LIMITS: Final = "limits"
 """The list of limited keys; each limit is an item of its own, so that a busy one is nobody else's matter."""
 WAITING: Final = "waiting"
 """The keys that somebody waits for."""
-KEYS: Final = 100
-"""The most keys one BatchGetItem takes."""
-ROUNDS: Final = 5
-"""How often keys that a BatchGetItem left unprocessed are asked for again."""
 RESERVATIONS: Final = 5
 """How often a reservation is tried again because somebody else was first."""
-_REFUSED: Final = "ConditionalCheckFailedException"
 
 
 class DynamoDbControlStore(StoredDeclarations):
@@ -54,8 +50,8 @@ class DynamoDbControlStore(StoredDeclarations):
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except (ClientError, BotoCoreError) as exc:
-            if not _is_refusal(exc):
-                raise _unavailable(exc) from exc
+            if not is_refusal(exc):
+                raise unavailable(exc) from exc
             return _pause(exc.response["Item"])  # type: ignore[typeddict-item] # asked for by the parameter above
         return pause
 
@@ -71,34 +67,49 @@ class DynamoDbControlStore(StoredDeclarations):
                 ReturnValues="ALL_NEW",
             )
         except (ClientError, BotoCoreError) as exc:
-            if not _is_refusal(exc):
-                raise _unavailable(exc) from exc
+            if not is_refusal(exc):
+                raise unavailable(exc) from exc
             return None
         return _pause(answer["Attributes"])
+
+    def forget_pause(self, pause: Pause) -> bool:
+        """See ControlStore."""
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key=_key(pause.target),
+                ConditionExpression="attribute_not_exists(pk) OR resumed_at = :resumed_at",
+                ExpressionAttributeValues={":resumed_at": {"N": str(pause.resumed_at or 0)}},
+            )
+        except (ClientError, BotoCoreError) as exc:
+            if not is_refusal(exc):
+                raise unavailable(exc) from exc
+            return False
+        return True
 
     def put_limit(self, limit: Limit, *, restart: bool) -> None:
         """See ControlStore. First the entry in the list: a limit that is not in it could not be found again."""
         entry = {"pk": {"S": LIMITS}, "sk": {"S": limit.key}}
-        self._ask(lambda: self._client.put_item(TableName=self._table, Item=entry))
+        ask(lambda: self._client.put_item(TableName=self._table, Item=entry))
         update = limit_update(limit, restart=restart)
-        self._ask(lambda: self._client.update_item(TableName=self._table, **update))
+        ask(lambda: self._client.update_item(TableName=self._table, **update))
 
     def remove_limit(self, key: str) -> None:
         """See ControlStore. The item stays while tasks count towards it, and after: it is small."""
         update = limit_update(Limit(key=key), restart=True)
-        self._ask(lambda: self._client.update_item(TableName=self._table, **update))
+        ask(lambda: self._client.update_item(TableName=self._table, **update))
         entry = {"pk": {"S": LIMITS}, "sk": {"S": key}}
-        self._ask(lambda: self._client.delete_item(TableName=self._table, Key=entry))
+        ask(lambda: self._client.delete_item(TableName=self._table, Key=entry))
 
     def limits(self, keys: Sequence[str]) -> dict[str, LimitState]:
         """See ControlStore."""
-        items = [item for start in range(0, len(keys), KEYS) for item in self._batch_get(keys[start : start + KEYS])]
+        items = batch_get(self._client, self._table, [limit_key(key) for key in keys])
         return {state.limit.key: state for state in map(limit_of, items) if state is not None}
 
     def limit_keys(self, start: str | None, count: int) -> list[str]:
         """See ControlStore."""
         after: Any = {} if start is None else {"ExclusiveStartKey": {"pk": {"S": LIMITS}, "sk": {"S": start}}}
-        answer = self._ask(lambda: self._query(LIMITS, Limit=count, **after))
+        answer = ask(lambda: self._query(LIMITS, Limit=count, **after))
         return [item["sk"]["S"] for item in answer["Items"]]
 
     def reserve(self, limit: Limit, now: int, count: int) -> list[int] | None:
@@ -122,7 +133,7 @@ class DynamoDbControlStore(StoredDeclarations):
     def note_waiting(self, key: str, until: int) -> None:
         """See ControlStore."""
         item = {**_waiting_key(key), "until": {"N": str(until)}}
-        self._ask(lambda: self._client.put_item(TableName=self._table, Item=item))
+        ask(lambda: self._client.put_item(TableName=self._table, Item=item))
 
     def waited_for(self) -> dict[str, int]:
         """See ControlStore."""
@@ -139,8 +150,8 @@ class DynamoDbControlStore(StoredDeclarations):
                 ExpressionAttributeValues={":until": {"N": str(until)}},
             )
         except (ClientError, BotoCoreError) as exc:
-            if not _is_refusal(exc):
-                raise _unavailable(exc) from exc
+            if not is_refusal(exc):
+                raise unavailable(exc) from exc
 
     def _reserved(
         self, limit: Limit, expression: str, condition: str, now_us: int, ahead: int
@@ -163,22 +174,11 @@ class DynamoDbControlStore(StoredDeclarations):
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except (ClientError, BotoCoreError) as exc:
-            if not _is_refusal(exc):
-                raise _unavailable(exc) from exc
+            if not is_refusal(exc):
+                raise unavailable(exc) from exc
             there: Any = exc.response.get("Item", {})
             return None, there.get("since") != values[":since"]
         return int(answer.get("Attributes", {}).get("next_at", {"N": "0"})["N"]), False
-
-    def _batch_get(self, keys: Sequence[str]) -> list[Any]:
-        wanted: Any = {self._table: {"Keys": [limit_key(key) for key in keys], "ConsistentRead": True}}
-        found: list[Any] = []
-        for _ in range(ROUNDS):
-            answer = self._ask(partial(self._client.batch_get_item, RequestItems=wanted))
-            found += answer["Responses"].get(self._table, ())
-            wanted = answer.get("UnprocessedKeys")
-            if not wanted:
-                return found
-        raise Unavailable("the control table left keys of a batch unprocessed")
 
     def _query(self, pk: str, **options: Any) -> Any:
         return self._client.query(
@@ -193,32 +193,11 @@ class DynamoDbControlStore(StoredDeclarations):
         found: list[Any] = []
         start: Any = {}
         while True:
-            answer = self._ask(partial(self._query, pk, **start))
+            answer = ask(partial(self._query, pk, **start))
             found += answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return found
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-
-    def _ask(self, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except (ClientError, BotoCoreError) as exc:
-            raise _unavailable(exc) from exc
-
-    def forget_pause(self, pause: Pause) -> bool:
-        """See ControlStore."""
-        try:
-            self._client.delete_item(
-                TableName=self._table,
-                Key=_key(pause.target),
-                ConditionExpression="attribute_not_exists(pk) OR resumed_at = :resumed_at",
-                ExpressionAttributeValues={":resumed_at": {"N": str(pause.resumed_at or 0)}},
-            )
-        except (ClientError, BotoCoreError) as exc:
-            if not _is_refusal(exc):
-                raise _unavailable(exc) from exc
-            return False
-        return True
 
 
 def _key(target: str) -> dict[str, Any]:
@@ -232,11 +211,3 @@ def _waiting_key(key: str) -> dict[str, Any]:
 def _pause(item: Any) -> Pause:
     resumed_at = int(item["resumed_at"]["N"]) if "resumed_at" in item else None
     return Pause(target=item["sk"]["S"], since=int(item["since"]["N"]), resumed_at=resumed_at)
-
-
-def _unavailable(exc: Exception) -> Unavailable:
-    return Unavailable(f"the control table did not take the request: {exc}")
-
-
-def _is_refusal(exc: Exception) -> TypeGuard[ClientError]:
-    return isinstance(exc, ClientError) and exc.response["Error"]["Code"] == _REFUSED

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tasklane.adapters.table import ask, unavailable
 from tasklane.declaration import Declaration
-from tasklane.errors import Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,25 +22,21 @@ class StoredDeclarations:
 
     def declaration(self, name: str) -> Declaration | None:
         """See ControlStore. One consistent read."""
-        try:
-            answer = self._client.get_item(TableName=self._table, Key=_key(name), ConsistentRead=True)
-        except (ClientError, BotoCoreError) as exc:
-            raise _unavailable(exc) from exc
+        answer = ask(lambda: self._client.get_item(TableName=self._table, Key=_key(name), ConsistentRead=True))
         return _declaration(answer["Item"]) if "Item" in answer else None
 
     def declarations(self, start: str | None, limit: int) -> list[Declaration]:
         """See ControlStore. One query."""
         after: Any = {} if start is None else {"ExclusiveStartKey": _key(start)}
-        try:
-            answer = self._client.query(
+        answer = ask(
+            lambda: self._client.query(
                 TableName=self._table,
                 KeyConditionExpression="pk = :pk",
                 ExpressionAttributeValues={":pk": {"S": TYPES}},
                 Limit=limit,
                 **after,
             )
-        except (ClientError, BotoCoreError) as exc:
-            raise _unavailable(exc) from exc
+        )
         return [_declaration(item) for item in answer["Items"]]
 
     def declare(self, declaration: Declaration, *, replace: bool) -> Declaration:
@@ -64,7 +60,7 @@ class StoredDeclarations:
         except (ClientError, BotoCoreError) as exc:
             existing: Any = exc.response.get("Item") if isinstance(exc, ClientError) else None
             if not existing:
-                raise _unavailable(exc) from exc
+                raise unavailable(exc) from exc
             return _declaration(existing)
         return declaration
 
@@ -80,7 +76,3 @@ def _declaration(item: Any) -> Declaration:
         timeout_seconds=int(item["timeout_seconds"]["N"]),
         retry=json.loads(item["retry"]["S"]),
     )
-
-
-def _unavailable(exc: Exception) -> Unavailable:
-    return Unavailable(f"the control table did not take the request: {exc}")

@@ -3,18 +3,18 @@
 import contextlib
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tasklane.adapters.indexes import Indexes
 from tasklane.adapters.items import SHARDS, Item, from_item, key, to_item
 from tasklane.adapters.limits import LimitedWrites, Refused
+from tasklane.adapters.table import ask, batch_get, chunks, is_refusal, unavailable
 from tasklane.adapters.writes import Write, change_write, claim_write, removal
 from tasklane.errors import Unavailable
-from tasklane.line import EVERY_PULL, shards_of
 from tasklane.ports import Blocked, Change, Claim
 from tasklane.task import Task
 from tasklane.transitions import begun
@@ -26,12 +26,7 @@ logger = logging.getLogger(__name__)
 
 STATEMENTS: Final = 25
 """The most statements one BatchExecuteStatement takes."""
-KEYS: Final = 100
-"""The most keys one BatchGetItem takes."""
-READ_ROUNDS: Final = 5
-"""How often keys that a BatchGetItem left unprocessed are asked for again."""
 
-_T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
@@ -46,6 +41,7 @@ class DynamoDbTaskStore:
     def __init__(self, client: "DynamoDBClient", table: str, *, control_table: str = "", batches: bool = True) -> None:
         self._client = client
         self._table = table
+        self._indexes = Indexes(client, table)
         self._limited = LimitedWrites(client, table, control_table)
         self._batches = batches
 
@@ -57,14 +53,13 @@ class DynamoDbTaskStore:
         """See TaskStore. Consistent reads."""
         ids = list(dict.fromkeys(task_ids))
         if len(ids) == 1:
-            answer = _ask(lambda: self._client.get_item(TableName=self._table, Key=key(ids[0]), ConsistentRead=True))
+            answer = ask(lambda: self._client.get_item(TableName=self._table, Key=key(ids[0]), ConsistentRead=True))
             return {ids[0]: _read(answer["Item"])} if "Item" in answer else {}
         found: dict[str, Task] = {}
-        for chunk in _chunks(ids, KEYS):
-            for item in self._batch_get(chunk):
-                # One record that cannot be read must not keep the others of its batch from being looked after.
-                with contextlib.suppress(Unavailable):
-                    found[item["task_id"]["S"]] = _read(item)
+        for item in batch_get(self._client, self._table, [key(one) for one in ids]):
+            # One record that cannot be read must not keep the others of its batch from being looked after.
+            with contextlib.suppress(Unavailable):
+                found[item["task_id"]["S"]] = _read(item)
         return found
 
     def claim(self, claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
@@ -76,9 +71,9 @@ class DynamoDbTaskStore:
 
     def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
         """See TaskStore."""
-        free = [change for change in changes if not _given_back(change)]
+        free = [change for change in changes if not change.gives_back]
         answers = iter(self._save_all([change_write(change) for change in free]) if free else ())
-        return [self._save_limited(change) if _given_back(change) else next(answers) for change in changes]
+        return [self._save_limited(change) if change.gives_back else next(answers) for change in changes]
 
     def _save_all(self, writes: Sequence[Write]) -> list[bool | Unavailable]:
         if len(writes) == 1 or not self._batches:
@@ -97,65 +92,24 @@ class DynamoDbTaskStore:
             return list(pool.map(self._remove, tasks))
 
     def due(self, shard: str, until: int, limit: int) -> list[str]:
-        """See TaskStore. One query of the sparse index ``due``."""
-        found = self._query("due", "due_at", shard, ("<=", until), limit, forward=True)
-        return [task_id for _, task_id in found]
+        """See TaskStore."""
+        return self._indexes.due(shard, until, limit)
 
     def recent(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
-        """See TaskStore. One query of the index ``recent``."""
-        return self._query("recent", "created_at", shard, _from(start, newest=newest), limit, forward=not newest)
+        """See TaskStore."""
+        return self._indexes.recent(shard, start, limit, newest=newest)
 
     def failures(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
-        """See TaskStore. One query of the sparse index ``outcome``."""
-        return self._query("outcome", "outcome_at", shard, _from(start, newest=newest), limit, forward=not newest)
+        """See TaskStore."""
+        return self._indexes.failures(shard, start, limit, newest=newest)
 
     def in_line(self, line: str, limit: int) -> list[str]:
-        """See TaskStore. One query of the sparse index ``line`` for each of the line's partitions.
-
-        All lines of external tasks taken as one have the index ``pull``.
-        """
-        if line == EVERY_PULL:
-            return [item["task_id"]["S"] for item in self._in_line("pull", line, limit)]
-        shards = shards_of(line)
-        if len(shards) == 1:
-            return [item["task_id"]["S"] for item in self._in_line("line", shards[0], limit)]
-        with ThreadPoolExecutor(max_workers=min(8, len(shards))) as pool:
-            pages = pool.map(lambda shard: self._in_line("line", shard, limit), shards)
-            ranks = [(item["line_rank"]["S"], item["task_id"]["S"]) for page in pages for item in page]
-        return [task_id for _, task_id in sorted(ranks)[:limit]]
+        """See TaskStore."""
+        return self._indexes.in_line(line, limit)
 
     def check(self) -> None:
         """See TaskStore."""
-        _ask(lambda: self._client.describe_table(TableName=self._table))
-
-    def _in_line(self, index: str, partition: str, limit: int) -> list[Item]:
-        answer = _ask(
-            lambda: self._client.query(
-                TableName=self._table,
-                IndexName=index,
-                KeyConditionExpression="#line = :line",
-                ExpressionAttributeNames={"#line": index},
-                ExpressionAttributeValues={":line": {"S": partition}},
-                Limit=limit,
-            )
-        )
-        return answer["Items"]
-
-    def _query(
-        self, index: str, time: str, shard: str, bound: tuple[str, int], limit: int, *, forward: bool
-    ) -> list[tuple[int, str]]:
-        answer = _ask(
-            lambda: self._client.query(
-                TableName=self._table,
-                IndexName=index,
-                KeyConditionExpression=f"#shard = :shard AND #time {bound[0]} :bound",
-                ExpressionAttributeNames={"#shard": "shard", "#time": time},
-                ExpressionAttributeValues={":shard": {"S": shard}, ":bound": {"N": str(bound[1])}},
-                ScanIndexForward=forward,
-                Limit=limit,
-            )
-        )
-        return [(int(item[time]["N"]), item["task_id"]["S"]) for item in answer["Items"]]
+        ask(lambda: self._client.describe_table(TableName=self._table))
 
     def _put(self, task: Task) -> Task | Unavailable:
         try:
@@ -169,12 +123,12 @@ class DynamoDbTaskStore:
             )
         except (ClientError, BotoCoreError) as exc:
             existing = _item_that_refused(exc)
-            return _unavailable(exc) if existing is None else _read_or_unavailable(existing)
+            return unavailable(exc) if existing is None else _read_or_unavailable(existing)
         return task
 
     def _put_many(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
         answers: list[Task | Unavailable] = []
-        for chunk in _chunks(tasks, STATEMENTS):
+        for chunk in chunks(tasks, STATEMENTS):
             answers += self._put_chunk(chunk)
         return answers
 
@@ -199,8 +153,8 @@ class DynamoDbTaskStore:
         try:
             answer = self._client.update_item(TableName=self._table, ReturnValues="ALL_NEW", **write.as_update())
         except (ClientError, BotoCoreError) as exc:
-            if not _is_refusal(exc):
-                return _unavailable(exc)
+            if not is_refusal(exc):
+                return unavailable(exc)
             existing = _item_that_refused(exc)
             return _read_or_unavailable(existing) if existing and write.has_happened(existing) else None
         return _read_or_unavailable(answer["Attributes"])
@@ -209,8 +163,8 @@ class DynamoDbTaskStore:
         try:
             self._client.update_item(TableName=self._table, **write.as_update())
         except (ClientError, BotoCoreError) as exc:
-            if not _is_refusal(exc):
-                return _unavailable(exc)
+            if not is_refusal(exc):
+                return unavailable(exc)
             existing = _item_that_refused(exc)
             return existing is not None and write.has_happened(existing)
         return True
@@ -243,7 +197,7 @@ class DynamoDbTaskStore:
 
     def _save_limited(self, change: Change) -> bool | Unavailable:
         write = change_write(change)
-        answer = self._limited.write(write, gives=_given_back(change))
+        answer = self._limited.write(write, gives=change.gives_back)
         if isinstance(answer, Refused):
             return write.has_happened(answer.item)
         return answer if isinstance(answer, Unavailable) else True
@@ -252,28 +206,14 @@ class DynamoDbTaskStore:
         try:
             self._client.delete_item(TableName=self._table, **removal(task))
         except (ClientError, BotoCoreError) as exc:
-            return False if _is_refusal(exc) else _unavailable(exc)
+            return False if is_refusal(exc) else unavailable(exc)
         return True
 
     def _execute(self, writes: Sequence[Write], *, returning: bool) -> list[Any]:
         return self._batch_execute([write.as_statement(self._table, returning=returning) for write in writes])
 
     def _batch_execute(self, statements: Sequence[Any]) -> list[Any]:
-        return list(_ask(lambda: self._client.batch_execute_statement(Statements=statements))["Responses"])
-
-    def _batch_get(self, ids: Sequence[str]) -> Iterator[Item]:
-        wanted: Any = {self._table: {"Keys": [key(one) for one in ids], "ConsistentRead": True}}
-        for _ in range(READ_ROUNDS):
-            answer = _ask(partial(self._client.batch_get_item, RequestItems=wanted))
-            yield from answer["Responses"].get(self._table, ())
-            wanted = answer.get("UnprocessedKeys")
-            if not wanted:
-                return
-        raise Unavailable("the table left keys of a batch unprocessed")
-
-
-def _from(start: int, *, newest: bool) -> tuple[str, int]:
-    return ("<=" if newest else ">=", start)
+        return list(ask(lambda: self._client.batch_execute_statement(Statements=statements))["Responses"])
 
 
 def _insert(table: str, item: Item) -> Any:
@@ -288,7 +228,7 @@ def _each_chunk(
 ) -> list[_R | Unavailable]:
     """Answers of a batch, chunk by chunk. 200 does not mean success: every answer is read."""
     answers: list[_R | Unavailable] = []
-    for chunk in _chunks(writes, STATEMENTS):
+    for chunk in chunks(writes, STATEMENTS):
         try:
             responses = execute(chunk)
         except Unavailable as exc:
@@ -306,10 +246,6 @@ def _seen(write: Write, response: Any) -> Task | Unavailable | None:
     if _code(response) is None:
         return _read_or_unavailable(response["Item"])
     return _read_or_unavailable(response["Error"]["Item"]) if _saved(write, response) else None
-
-
-def _given_back(change: Change) -> list[str]:
-    return [key for key in change.before.slots if key not in change.after.slots]
 
 
 def _saved(write: Write, response: Any) -> bool:
@@ -339,25 +275,5 @@ def _code(response: Any) -> str | None:
     return error["Code"] if error else None
 
 
-def _ask(call: Callable[[], _T]) -> _T:
-    try:
-        return call()
-    except (ClientError, BotoCoreError) as exc:
-        raise _unavailable(exc) from exc
-
-
-def _unavailable(exc: Exception) -> Unavailable:
-    return Unavailable(f"the table did not take the request: {exc}")
-
-
-def _is_refusal(exc: Exception) -> bool:
-    return isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ConditionalCheckFailedException"
-
-
 def _item_that_refused(exc: Exception) -> Item | None:
-    return exc.response.get("Item") if isinstance(exc, ClientError) and _is_refusal(exc) else None  # type: ignore[return-value]
-
-
-def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    return exc.response.get("Item") if is_refusal(exc) else None  # type: ignore[return-value]

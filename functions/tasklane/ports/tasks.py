@@ -58,6 +58,11 @@ class Change:
         if self.before.id != self.after.id:
             raise ValueError("a change keeps the task's id")
 
+    @property
+    def gives_back(self) -> list[str]:
+        """The keys whose limits have one more place when this is written."""
+        return [key for key in self.before.slots if key not in self.after.slots]
+
 
 class TaskStore(Protocol):
     """Keeps the tasks; every write is conditional."""

@@ -116,7 +116,7 @@ class MemoryTaskStore:
         if any(getattr(task, name) != getattr(before, name) for name in change.unchanged):
             return False
         self._tasks[task.id] = task.evolve(**{name: getattr(after, name) for name in differing})
-        self._control.give_back([key for key in before.slots if key not in after.slots])
+        self._control.give_back(change.gives_back)
         return True
 
     def _remove(self, task: Task) -> bool:
