@@ -95,9 +95,10 @@ class TaskView(BaseModel):
     callback: CallbackView | None
     created_at: datetime
     held_by: str | None = Field(
-        description="What it waits for outside its lane though its time has come: a paused lane or task type to be "
-        "resumed, a limit to have room, or an external worker (`pull:` and its type); null: nothing.",
-        examples=["pause:lane:3", "limit:account:42", "pull:resize"],
+        description="What it waits for though its time has come: a paused lane or task type to be resumed, a limit to "
+        "have room, its turn by a rate (`run_at` says when that is), or an external worker (`pull:` and its type); "
+        "null: nothing.",
+        examples=["pause:lane:3", "limit:account:42", "rate:account:42", "pull:resize"],
     )
     run_at: datetime | None = Field(description="When the next attempt may start, where that is not now.")
     expires_at: datetime | None

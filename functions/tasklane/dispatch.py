@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from tasklane.errors import Unavailable
+from tasklane.line import keeps_from_lanes
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import CallbackQueue, TaskQueue
 from tasklane.task import CallbackState, Task
@@ -32,7 +33,7 @@ def send_what_follows(queue: TaskQueue, callback_queue: CallbackQueue, tasks: Se
 
 def belongs_in_a_lane(task: Task, now: int) -> bool:
     """True where the task waits, nothing holds it back, and a queue can carry it to its time."""
-    return task.status.waiting and task.line is None and fits_a_queue(task, now)
+    return task.status.waiting and not keeps_from_lanes(task.line) and fits_a_queue(task, now)
 
 
 def send_callbacks(queue: CallbackQueue, tasks: Iterable[Task], now: int) -> int:

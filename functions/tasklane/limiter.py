@@ -9,7 +9,7 @@ from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Clock, ControlStore, TaskStore
 from tasklane.task import Task
-from tasklane.throttle import HOLD_MS, Limit, concurrent_keys, is_valid
+from tasklane.throttle import HOLD_MS, Limit, TimeSlot, concurrent_keys, is_valid
 
 REMEMBER_MS: Final = 5_000
 """How long what was read of a limit is used."""
@@ -37,7 +37,7 @@ class Plan:
 
     starts: list[Start] = field(default_factory=list)
     behind: dict[TaskMessage, str] = field(default_factory=dict)
-    later: dict[TaskMessage, int] = field(default_factory=dict)
+    later: dict[TaskMessage, TimeSlot] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     """Records, as they were before their time slots were reserved."""
     unhandled: set[TaskMessage] = field(default_factory=set)
@@ -82,11 +82,11 @@ class Limiter:
                 to_reserve.append(message)
         wanting = self._without_doubled(to_reserve, limits, plan, now) if to_reserve else []
         slots = self._reserve({message: limits[message] for message in wanting}, now)
-        for message, at in slots.items():
-            if at - now > HOLD_MS:
-                plan.later[message] = at
+        for message, slot in slots.items():
+            if slot.at - now > HOLD_MS:
+                plan.later[message] = slot
             else:
-                plan.starts.append(_start(message, limits[message], at, now))
+                plan.starts.append(_start(message, limits[message], slot.at, now))
         return [message for message in wanting if message not in slots]
 
     def _without_doubled(
@@ -115,22 +115,23 @@ class Limiter:
                 return limit_line(key)
         return None
 
-    def _reserve(self, limits: Mapping[TaskMessage, Sequence[Limit]], now: int) -> dict[TaskMessage, int]:
+    def _reserve(self, limits: Mapping[TaskMessage, Sequence[Limit]], now: int) -> dict[TaskMessage, TimeSlot]:
         """A time slot for each: of several rates that hold for a task, the latest. One request for each key.
 
         Those with a limit that is another by now are left out, and the limit is read anew the next time.
         """
-        at: dict[TaskMessage, int] = dict.fromkeys(limits, now)
+        found: dict[TaskMessage, TimeSlot] = dict.fromkeys(limits, TimeSlot(now, "", now))
         rated = {limit.key: limit for some in limits.values() for limit in some if limit.rate is not None}
         for key, limit in rated.items():
             wanting = [message for message, some in limits.items() if any(one.key == key for one in some)]
             slots = self._control.reserve(limit, now, len(wanting))
             if slots is None:
                 self._known = {one: known for one, known in self._known.items() if one != key}
-                at = {message: slot for message, slot in at.items() if message not in wanting}
+                found = {message: slot for message, slot in found.items() if message not in wanting}
             else:
-                at |= {m: max(at[m], slot) for m, slot in zip(wanting, slots, strict=True) if m in at}
-        return at
+                mine = zip(wanting, (TimeSlot(at, key, now) for at in slots), strict=True)
+                found |= {message: max(found[message], slot) for message, slot in mine if message in found}
+        return found
 
     def _limits_of(self, messages: Sequence[TaskMessage]) -> dict[str, Limit]:
         now, known = self._clock.now(), self._known

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from tasklane.errors import LimitNotFound
-from tasklane.line import NOTED_MS, limit_line
+from tasklane.line import NOTED_MS, limit_line, rate_line
 from tasklane.lines import Lines
 from tasklane.ports import Clock, ControlStore
 from tasklane.throttle import Limit, LimitState, Rate
@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 KEYS: Final = 100
 """Limits that are read at once."""
+VOIDED_MS: Final = 3_600_000
+"""How long after a change of a rate tasks with a time slot by the old one are looked for."""
 WOKEN_AT_ONCE: Final = 100
 """How many that wait for one key are woken in one go; the others follow when those end, or with the next sweep."""
 
@@ -53,17 +55,24 @@ class ManageLimits:
     ) -> LimitState:
         """Set the limit of ``key``; workers hear of it within seconds. What runs already goes on.
 
-        With another rate, time slots that tasks were given before are void: they get others when they come to start.
-        Who waits and need not any more is let go until ``enough``; the sweeper goes on with the rest.
+        With another rate, time slots that tasks were given before are void: they get others, soon where the rate is
+        higher now, else when they come to start. Who waits and need not any more is let go until ``enough``; the
+        sweeper goes on with the rest.
         """
         now = self._clock.now()
         before = self._control.limits([key]).get(key)
-        same = before is not None and before.limit.rate == rate
+        old = before.limit.rate if before else None
+        same = before is not None and old == rate
         since = now if before is None else before.limit.since if same else max(now, before.limit.since + 1)
         limit = Limit(key=key, max_concurrent=max_concurrent, rate=rate, since=since)
+        faster = old is not None and (rate is None or rate.interval_us < old.interval_us)
+        if faster:
+            self._control.note_waiting(key, now + NOTED_MS)
         self._control.put_limit(limit, restart=not same)
         state = LimitState(limit=limit, in_use=before.in_use if before else 0)
-        self._look_after(key, state, enough)
+        if faster:
+            self._void(key, state, enough)
+        self._wake(key, state, enough)
         return state
 
     def remove(self, key: str, enough: Callable[[], bool]) -> None:
@@ -100,7 +109,21 @@ class ManageLimits:
             )
         return total
 
-    def _look_after(self, key: str, state: LimitState | None, enough: Callable[[], bool] = lambda: False) -> int:
+    def _look_after(self, key: str, state: LimitState | None, enough: Callable[[], bool]) -> int:
+        """Let go who need not wait any more; how many that were."""
+        return self._void(key, state, enough) + self._wake(key, state, enough)
+
+    def _void(self, key: str, state: LimitState | None, enough: Callable[[], bool]) -> int:
+        """Let those have another time slot, or none, that have one by a rate which holds no more."""
+        since = None if state is None else state.limit.since
+        if since is not None and self._clock.now() - since > VOIDED_MS:
+            return 0
+        # The longest reserved come first, so those with a slot by the rate of today are not gone through.
+        return self._lines.let_go(
+            rate_line(key), enough, where=lambda task: since is None or (task.reserved_on or 0) < since
+        )[0]
+
+    def _wake(self, key: str, state: LimitState | None, enough: Callable[[], bool]) -> int:
         room = None if state is None else state.room
         if room is None:
             # As woken, lest a worker that still knows the limit make them stand in line behind one another again.

@@ -1,7 +1,8 @@
 """Lines: where waiting tasks stand outside their lanes, because something holds them back. Names and order, no I/O.
 
 A line is named by its kind and by what holds its tasks back: ``pause:lane:3``, ``pause:type:echo``, ``limit:cluster``.
-What waits for an external worker stands in the line of its type: ``pull:resize``.
+What waits for an external worker stands in the line of its type: ``pull:resize``. What has a time slot by the rate of a
+key stands in ``rate:cluster``, and is on its way all the same: its line is only for whoever changes the rate.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Final
 
 from tasklane.task import HIGHEST_PRIORITY, Task
 
-SHARDS: Final = {"pause": 16, "limit": 1, "pull": 1}
+SHARDS: Final = {"pause": 16, "limit": 1, "pull": 1, "rate": 4}
 """Index partitions of a line, by its kind: each takes 1,000 tasks a second, and each is asked when one is let go."""
 NOTED_MS: Final = 300_000
 """For how long it is noted that somebody waits for a key; noted again by who joins its line after half of that."""
@@ -42,6 +43,21 @@ def limit_key(line: str) -> str | None:
     return line.removeprefix("limit:") if line.startswith("limit:") else None
 
 
+def rate_line(key: str) -> str:
+    """Where tasks stand that have a time slot by the rate of ``key``."""
+    return f"rate:{key}"
+
+
+def is_rate(line: str | None) -> bool:
+    """True for lines of ``rate_line``."""
+    return line is not None and line.startswith("rate:")
+
+
+def keeps_from_lanes(line: str | None) -> bool:
+    """True where who stands in ``line`` is not on its way to a worker."""
+    return line is not None and not is_rate(line)
+
+
 def pull_line(task_type: str) -> str:
     """Where the tasks of a type wait for an external worker."""
     return f"pull:{task_type}"
@@ -63,7 +79,12 @@ def shard_of(line: str, number: int) -> str:
 
 
 def rank(task: Task) -> str:
-    """A task's place in a line, as a text that sorts: the highest priority first, then first come, first served."""
+    """A task's place in a line, as a text that sorts: the highest priority first, then first come, first served.
+
+    In the line of a rate the longest reserved first, which is what becomes void first.
+    """
+    if is_rate(task.line):
+        return f"{task.reserved_on or 0:015}{task.reserved_at or 0:015}{task.id}"
     return f"{HIGHEST_PRIORITY - task.priority}{task.created_at:015}{task.id}"
 
 

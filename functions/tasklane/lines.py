@@ -13,6 +13,7 @@ from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Change, Clock, TaskQueue, TaskStore
 from tasklane.task import Task
+from tasklane.throttle import TimeSlot
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,10 @@ SIDE_BY_SIDE: Final = 8
 """Batches written at once."""
 
 _T = TypeVar("_T")
+
+
+def _any(_: Task) -> bool:
+    return True
 
 
 class Lines:
@@ -54,17 +59,17 @@ class Lines:
         logger.info("Tasks are held back.", extra=extra)
         return frozenset(m for m, answer in zip(changes, answers, strict=True) if isinstance(answer, Unavailable))
 
-    def put_off(self, slots: Mapping[TaskMessage, int], tasks: Mapping[str, Task]) -> frozenset[TaskMessage]:
-        """Send the announced tasks again for their time slots (Unix ms); the messages that must come again.
+    def put_off(self, slots: Mapping[TaskMessage, TimeSlot], tasks: Mapping[str, Task]) -> frozenset[TaskMessage]:
+        """Send the announced tasks again for their time slots ; the messages that must come again.
 
         ``tasks`` are their records, as they were when the slots were reserved.
         """
         now = self._clock.now()
         changes = {
             m: own_change(
-                tasks[m.task_id], transitions.put_off(tasks[m.task_id], at, now, self._timing), "line", "reserved_at"
+                tasks[m.task_id], transitions.put_off(tasks[m.task_id], slot, now, self._timing), "line", "reserved_at"
             )
-            for m, at in slots.items()
+            for m, slot in slots.items()
         }
         answers = list(zip(changes.items(), self._store.save(list(changes.values())), strict=True)) if changes else []
         send_to_lanes(self._queue, [change.after for (_, change), answer in answers if answer is True], now)
@@ -86,10 +91,13 @@ class Lines:
         """Whether somebody stands in a line. Raises Unavailable."""
         return bool(self._store.in_line(line, 1))
 
-    def let_go(self, line: str, enough: Callable[[], bool], *, woken: bool = False) -> tuple[int, bool]:
+    def let_go(
+        self, line: str, enough: Callable[[], bool], *, woken: bool = False, where: Callable[[Task], bool] = _any
+    ) -> tuple[int, bool]:
         """Send the tasks of a line to their lanes, in order, until ``enough``; ``woken`` as in ``let_these_go``.
 
-        How many went, and whether the line is known to be empty. Raises Unavailable.
+        It ends where ``where`` is true of none of those that come next. How many went, and whether the line is known to
+        be empty. Raises Unavailable.
         """
         total = 0
         while not enough():
@@ -97,7 +105,7 @@ class Lines:
             if not ids:
                 return total, True
             with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="let-go") as pool:
-                chunks = pool.map(lambda chunk: self._released(line, chunk), _chunks(ids, CHUNK))
+                chunks = pool.map(lambda chunk: self._released(line, chunk, where), _chunks(ids, CHUNK))
                 gone = [task for chunk in chunks for task in chunk]
             send_to_lanes(self._queue, gone, self._clock.now(), woken=woken)
             total += len(gone)
@@ -112,10 +120,10 @@ class Lines:
         """
         send_to_lanes(self._queue, self._released(line, task_ids), self._clock.now(), woken=woken)
 
-    def _released(self, line: str, task_ids: Sequence[str]) -> list[Task]:
+    def _released(self, line: str, task_ids: Sequence[str], where: Callable[[Task], bool] = _any) -> list[Task]:
         now = self._clock.now()
         tasks = self._store.get(task_ids)
-        standing = [tasks[one] for one in task_ids if one in tasks and tasks[one].line == line]
+        standing = [tasks[one] for one in task_ids if one in tasks and tasks[one].line == line and where(tasks[one])]
         changes = [own_change(task, transitions.let_go(task, now, self._timing), "line") for task in standing]
         answers = self._store.save(changes) if changes else []
         return tasks_after(written(changes, answers))

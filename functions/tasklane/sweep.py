@@ -18,7 +18,7 @@ from tasklane.dispatch import send_what_follows
 from tasklane.errors import Unavailable
 from tasklane.gate import Gate
 from tasklane.limits import ManageLimits
-from tasklane.line import limit_key
+from tasklane.line import keeps_from_lanes, limit_key
 from tasklane.lines import Lines
 from tasklane.lost import after_loss
 from tasklane.pause import PauseTasks
@@ -182,7 +182,7 @@ class Sweep:
         return own_change(task, after, "due_at", *lease)
 
     def _send_again(self, task: Task, now: int) -> Task:
-        paused = task.line is not None and limit_key(task.line) is None
+        paused = keeps_from_lanes(task.line) and limit_key(task.line or "") is None
         if paused and task.line != self._gate.line_for(task.type, task.priority):
             return transitions.let_go(task, now, self._timing)
         if task.external and task.line is None and (task.run_at or 0) <= now:

@@ -198,7 +198,7 @@ class Task:
     cancel_requested: bool = False
     """Somebody called it off while it was running; its worker has not answered yet."""
     line: str | None = None
-    """The line it waits in outside its lane, named by what holds it back; None: nothing does."""
+    """The line it waits in (``tasklane.line``), named by what holds it back; None: nothing does."""
     throttle_keys: tuple[str, ...] = ()
     """Whose limits hold for it."""
     slots: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ number ahead, and what that number was says when the start may be.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_KEY: Final = 200
 """Characters of the longest key."""
@@ -55,6 +55,14 @@ class Limit:
     max_concurrent: int | None = None
     rate: Rate | None = None
     since: int = 0
+
+
+class TimeSlot(NamedTuple):
+    """When a task may start (Unix milliseconds), by the rate of which key, and when that was asked for."""
+
+    at: int
+    key: str
+    reserved_on: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

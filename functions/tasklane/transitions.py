@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tasklane.line import is_pull, pull_line
+from tasklane.line import is_pull, is_rate, pull_line, rate_line
 from tasklane.message import MAX_DELAY_SECONDS
 from tasklane.task import MAX_HISTORY, Attempt, CallbackEvent, CallbackState, Document, ErrorDetails, Status, Task
+from tasklane.throttle import TimeSlot
 
 LEASE_SECONDS: Final = 60
 """How long a lease lasts at most before its worker must renew it."""
@@ -185,16 +186,28 @@ def held(task: Task, line: str, now: int, timing: Timing) -> Task:
     return task.evolve(due_at=next_look(task, now, timing))
 
 
-def put_off(task: Task, at: int, now: int, timing: Timing) -> Task:
-    """A waiting task whose time has come, and whose start has the time slot ``at``, which a limit by rate gave it."""
-    task = task.evolve(status=Status.PENDING, run_at=at, line=None, reserved_at=at, reserved_on=now, sends=0)
+def put_off(task: Task, slot: TimeSlot, now: int, timing: Timing) -> Task:
+    """A waiting task whose time has come, and whose start has a time slot, which the rate of a limit gave it."""
+    task = task.evolve(
+        status=Status.PENDING,
+        run_at=slot.at,
+        line=rate_line(slot.key),
+        reserved_at=slot.at,
+        reserved_on=slot.reserved_on,
+        sends=0,
+    )
     return task.evolve(due_at=next_look(task, now, timing))
 
 
 def let_go(task: Task, now: int, timing: Timing) -> Task:
-    """A task that nothing holds back any more: it belongs in its lane or, if it is an external one, in its line."""
+    """A task that nothing holds back any more: it belongs in its lane or, if it is an external one, in its line.
+
+    Where it had a time slot, it is to have another.
+    """
     if task.external:
         return held(task, pull_line(task.type), now, timing)
+    if is_rate(task.line):
+        task = task.evolve(run_at=None, reserved_at=None, reserved_on=None)
     task = task.evolve(line=None, sends=0)
     return task.evolve(due_at=next_look(task, now, timing))
 

@@ -4,10 +4,12 @@ from typing import Final
 
 import pytest
 
+from tasklane.line import rate_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Change, Claim, TaskStore
 from tasklane.task import Status, Task
-from tasklane.transitions import Timing, cancelled, held, let_go
+from tasklane.throttle import TimeSlot
+from tasklane.transitions import Timing, cancelled, held, let_go, put_off
 from tests.support.builders import NOW, a_claim, a_task
 
 TIMING: Final = Timing()
@@ -68,6 +70,26 @@ def test_who_is_let_go_cancelled_or_claimed_stands_there_no_more(empty_store: Ta
     assert isinstance(claimed, Task)
     assert (claimed.status, claimed.line) == (Status.RUNNING, None)
     assert empty_store.in_line(LINE, 10) == []
+
+
+def test_in_the_line_of_a_rate_the_longest_reserved_come_first(empty_store: TaskStore) -> None:
+    tasks = [a_task(priority=1 + n % 5) for n in range(6)]
+    empty_store.put(tasks)
+    slots = [TimeSlot(at=NOW + 9000 - n, key="a/ b", reserved_on=NOW + n // 2) for n in (4, 1, 5, 0, 3, 2)]
+    after = [put_off(task, slot, NOW, TIMING) for task, slot in zip(tasks, slots, strict=True)]
+    changes = [
+        Change(before=one, after=two, unchanged=("status", "run", "line"))
+        for one, two in zip(tasks, after, strict=True)
+    ]
+    assert empty_store.save(changes) == [True] * 6
+
+    order = sorted(after, key=lambda task: (task.reserved_on, task.reserved_at))
+    assert empty_store.in_line(rate_line("a/ b"), 10) == [task.id for task in order]
+    assert empty_store.in_line(rate_line("a/ b"), 2) == [task.id for task in order[:2]]
+    assert empty_store.get([order[0].id]) == {order[0].id: order[0]}
+    (claimed,) = empty_store.claim([a_claim(order[0])])
+    assert isinstance(claimed, Task)
+    assert empty_store.in_line(rate_line("a/ b"), 1) == [order[1].id]
 
 
 def test_of_two_who_let_a_task_go_one_is_refused(store: TaskStore) -> None:
