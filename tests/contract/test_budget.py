@@ -15,7 +15,6 @@ from typing import Any
 
 import boto3
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 from infra.local.target import ACCOUNT_KEY, REGION
 from tasklane import observability
@@ -30,6 +29,7 @@ from tests.contract.conftest import LANES
 from tests.support.aws_lambda import LambdaContext, sqs_event
 from tests.support.engine import Aws, tasks_table
 from tests.support.metering import READS, Meter, item_size, write_units
+from tests.support.payloads import Anything
 from worker import entrypoint
 
 pytestmark = pytest.mark.engine
@@ -45,10 +45,6 @@ PROSE = (
     "neighbour on the second floor if there is no answer the invoice number is part of the attached document and must "
     "be paid within fourteen days after arrival otherwise contact accounting using the address given below thank you"
 )
-
-
-class Anything(BaseModel):
-    model_config = ConfigDict(extra="allow")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 import callbacks.entrypoint
 import cleaner.entrypoint
@@ -18,6 +17,7 @@ from tasklane.context import TaskContext
 from tasklane.errors import NonRetryable
 from tasklane.registry import Registry
 from tests.support.installation import Installation, an_installation
+from tests.support.payloads import Anything
 
 _runs = itertools.count()
 ENVIRONMENT = {
@@ -41,10 +41,6 @@ _CACHES = (
     sweeper.entrypoint._traced,
     worker.entrypoint._traced,
 )
-
-
-class Anything(BaseModel):
-    model_config = ConfigDict(extra="allow")
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import pytest
-from pydantic import BaseModel
 
 from tasklane.errors import Unavailable
 from tasklane.message import TaskMessage
@@ -21,6 +20,7 @@ from tests.faults.processes import workers
 from tests.faults.rows import Figures
 from tests.support import installation as in_memory
 from tests.support.installation import an_installation
+from tests.support.payloads import Nothing
 from tests.support.waiting import wait_for
 
 TASKS: Final = 20_000
@@ -63,10 +63,6 @@ class Waiting(in_memory.UnreliableLanes):
     def send(self, messages: Sequence[TaskMessage]) -> list[Unavailable | None]:
         self.sent += messages
         return [None] * len(messages)
-
-
-class Nothing(BaseModel):
-    pass
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from tasklane.context import TaskContext
 from tasklane.errors import Continue, RetryLater
@@ -13,18 +12,12 @@ from tasklane.retry import RetryPolicy
 from tasklane.task import Status, Task
 from tasklane.transitions import Timing, renewed
 from tests.support.builders import NOW, a_running_task
+from tests.support.dying import work_and_die
 from tests.support.installation import Installation
+from tests.support.payloads import Nothing
 from tests.support.waiting import wait_for
 
 LARGE = "x" * 5000
-
-
-class Nothing(BaseModel):
-    pass
-
-
-class Crash(BaseException):
-    """The worker dies: whatever its handler left is what the record has."""
 
 
 @pytest.fixture
@@ -35,14 +28,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def crash(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the worker die before it writes an outcome, and the sweeper find out."""
-
-    def dies(*_: Any) -> Any:
-        raise Crash
-
-    with monkeypatch.context() as patch:
-        patch.setattr("tasklane.ending.Ending._write", dies)
-        with pytest.raises(Crash):
-            home.work()
+    work_and_die(home, monkeypatch, "tasklane.ending.Ending._write")
     home.clock.advance(600)
     home.sweep()
 

@@ -9,7 +9,6 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 from standardwebhooks import Webhook
 
 from tasklane.adapters.memory import StaticSigningSecrets
@@ -21,12 +20,9 @@ from tasklane.registry import Registry
 from tasklane.task import CallbackState, Task
 from tests.support.builders import NOW, OLDER_SECRET, SECRET
 from tests.support.installation import CALLBACKS, Installation, an_installation
+from tests.support.payloads import Anything
 
 URL = "https://hooks.example.com/done"
-
-
-class Anything(BaseModel):
-    model_config = ConfigDict(extra="allow")
 
 
 class Answers:

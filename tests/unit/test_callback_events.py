@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from tasklane.announce import Announcer
 from tasklane.context import TaskContext
@@ -18,15 +17,12 @@ from tasklane.registry import Registry
 from tasklane.task import CallbackEvent, CallbackState, Status, Task
 from tests.support.builders import NOW
 from tests.support.installation import CALLBACKS, Installation
+from tests.support.payloads import Nothing
 from tests.support.waiting import wait_for
 
 URL = "https://hooks.example.com/done"
 BOTH = (CallbackEvent.RUNNING, CallbackEvent.PROGRESS)
 OK = HttpResponse(status_code=200, headers={}, body=b"")
-
-
-class Nothing(BaseModel):
-    pass
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from tasklane.context import TaskContext
 from tasklane.errors import Continue, NotNow, Unavailable
@@ -16,13 +15,10 @@ from tasklane.retry import RetryPolicy
 from tasklane.task import CallbackState, Status, Task
 from tests.support.builders import NOW, a_change, a_running_task, a_task
 from tests.support.installation import CALLBACKS, Installation
+from tests.support.payloads import Nothing
 from tests.support.waiting import wait_for
 
 HOOK = "https://hooks.example.com/"
-
-
-class Nothing(BaseModel):
-    pass
 
 
 @pytest.fixture

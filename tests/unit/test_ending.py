@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Sequence
 
 import pytest
-from pydantic import BaseModel
 
 from tasklane.adapters.memory import MemoryTaskStore
 from tasklane.document import INLINE_LIMIT
@@ -17,15 +16,12 @@ from tasklane.save import LAST_TRY_SECONDS
 from tasklane.task import Status, Task
 from tests.support.builders import a_change, a_message, a_task
 from tests.support.installation import Installation
+from tests.support.payloads import Nothing
 from tests.support.waiting import wait_for
 
 LARGE = "x" * (INLINE_LIMIT + 1)
 MANY = 50
 """More tries than the pauses between them are listed for."""
-
-
-class Nothing(BaseModel):
-    pass
 
 
 @pytest.fixture(autouse=True)

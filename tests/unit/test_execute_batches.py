@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, field_serializer
+from pydantic import BaseModel, field_serializer
 
 from tasklane.context import TaskContext
 from tasklane.errors import AttemptLost
@@ -16,13 +16,10 @@ from tasklane.registry import Registry
 from tasklane.task import Status, Task
 from tests.support.builders import NOW, a_change, a_message, a_task, an_attempt, an_error
 from tests.support.installation import Installation
+from tests.support.payloads import Anything
 from tests.support.waiting import wait_for
 
 PATIENCE = 10.0
-
-
-class Anything(BaseModel):
-    model_config = ConfigDict(extra="allow")
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from tasklane.errors import InvalidRequest, NotNow, TaskNotFound, Unavailable
 from tasklane.manage import TRIES
@@ -26,13 +25,10 @@ from tests.support.builders import (
     an_error,
 )
 from tests.support.installation import CALLBACKS, Installation
+from tests.support.payloads import Nothing
 
 FINAL = [status for status in Status if status.final]
 NOT_COMPLETED = [Status.FAILED, Status.CANCELLED, Status.EXPIRED]
-
-
-class Nothing(BaseModel):
-    pass
 
 
 @pytest.fixture(autouse=True)

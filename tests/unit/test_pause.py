@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 from tasklane.gate import REMEMBER_MS
 from tasklane.line import lane_target, type_target
@@ -12,13 +11,10 @@ from tasklane.ports import Change
 from tasklane.registry import Registry
 from tasklane.task import Status, Task
 from tests.support.installation import Installation
+from tests.support.payloads import Anything
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class Anything(BaseModel):
-    model_config = ConfigDict(extra="allow")
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from pydantic import BaseModel
 
 from tasklane.adapters.memory import ManualClock
 from tasklane.message import CallbackMessage, TaskMessage
@@ -16,12 +15,9 @@ from tasklane.task import CallbackState, Status, Task
 from tasklane.transitions import PROMOTE_AHEAD_MS
 from tests.support.builders import NOW, a_change, a_completed_task, a_pending_callback, a_running_task, a_task
 from tests.support.installation import CALLBACKS, Installation, UnreliableStore
+from tests.support.payloads import Nothing
 
 RECOVERY = 180
-
-
-class Nothing(BaseModel):
-    pass
 
 
 @pytest.fixture(autouse=True)

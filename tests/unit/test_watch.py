@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from tasklane.context import TaskContext
 from tasklane.errors import Continue, RunLost, TaskCancelled
@@ -14,11 +13,8 @@ from tasklane.registry import Registry
 from tasklane.task import Status, Task
 from tests.support.builders import a_change
 from tests.support.installation import Installation
+from tests.support.payloads import Nothing
 from tests.support.waiting import wait_for
-
-
-class Nothing(BaseModel):
-    pass
 
 
 @pytest.fixture

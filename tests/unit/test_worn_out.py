@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from tasklane.errors import Unavailable
 from tasklane.invoke import MAX_LEFT_BEHIND, MAX_THREADS, Invoker
@@ -17,16 +16,13 @@ from tasklane.starter import REPORT_RESERVE_SECONDS
 from tasklane.task import Status
 from tests.support.aws_lambda import sqs_event
 from tests.support.installation import Installation
+from tests.support.payloads import Nothing
 from tests.support.waiting import wait_for
 from worker.poller import make_poller
 from worker.wear import end_worn_out
 
 SHORT = REPORT_RESERVE_SECONDS + 0.05
 """An invocation that leaves a handler a twentieth of a second."""
-
-
-class Nothing(BaseModel):
-    pass
 
 
 @pytest.fixture

@@ -1,41 +1,22 @@
 """Limits where something comes late, twice, or not at all: nobody is stranded, sent to and fro, or left behind."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 from tasklane.errors import Unavailable
 from tasklane.limiter import REMEMBER_MS
 from tasklane.ports import Blocked, Claim
-from tasklane.registry import Registry
 from tasklane.task import Status, Task
 from tasklane.throttle import Limit, Rate
 from tests.support.builders import NOW
+from tests.support.dying import work_and_die
 from tests.support.installation import Installation
+from tests.unit.throttle.conftest import limit, never, statuses, submitted
+
+pytestmark = pytest.mark.usefixtures("peak")
 
 DAY = 86_400
-
-
-class Anything(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-
-@pytest.fixture(autouse=True)
-def ran(registry: Registry) -> list[Any]:
-    """What ran, in order."""
-    ran: list[Any] = []
-
-    @registry.task("work")
-    def work(payload: Anything) -> None:
-        ran.append((payload.model_extra or {}).get("n"))
-
-    return ran
-
-
-def never() -> bool:
-    return False
 
 
 def a_moment() -> Callable[[], bool]:
@@ -44,20 +25,12 @@ def a_moment() -> Callable[[], bool]:
     return lambda: next(looks, True)
 
 
-def limit(home: Installation, key: str, most: int | None = None, rate: Rate | None = None) -> None:
-    home.services.limits.put(key, max_concurrent=most, rate=rate)
-
-
-def submitted(home: Installation, count: int, keys: Sequence[str], **fields: Any) -> list[Task]:
-    tasks = []
-    for n in range(count):
-        home.clock.advance(0.001)
-        tasks.append(home.submit("work", {"n": n}, throttle_keys=keys, **fields))
-    return tasks
-
-
-def statuses(home: Installation, tasks: Sequence[Task]) -> list[Status]:
-    return [home.task(task).status for task in tasks]
+def minutes_go_by(home: Installation, count: int) -> None:
+    """With a sweep and a batch of work in each."""
+    for _ in range(count):
+        home.clock.advance(60)
+        home.sweep()
+        home.work()
 
 
 def test_a_worker_that_knows_the_old_rate_spoils_nothing_for_the_new_one(home: Installation) -> None:
@@ -112,10 +85,7 @@ def test_who_joins_the_line_of_a_limit_that_is_just_removed_is_found(
         home.work()
     assert home.task(task).line == "limit:a"
 
-    for _ in range(20):
-        home.clock.advance(60)
-        home.sweep()
-        home.work()
+    minutes_go_by(home, 20)
 
     assert home.task(task).status is Status.COMPLETED
 
@@ -130,10 +100,7 @@ def test_who_waits_though_nobody_has_noted_it_is_found_when_due(
         home.work()
     home.control.put_limit(Limit(key="a", max_concurrent=1, since=NOW), restart=False)
 
-    for _ in range(10):
-        home.clock.advance(60)
-        home.sweep()
-        home.work()
+    minutes_go_by(home, 10)
 
     assert home.task(task).status is Status.COMPLETED
 
@@ -224,17 +191,7 @@ def test_a_doubled_message_takes_no_second_slot_and_sends_no_second_message(home
 def test_a_sweep_that_only_waits_for_a_lease_wakes_nobody(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     limit(home, "a", 1)
     lost, waiting = submitted(home, 2, ["a"])
-
-    class Crash(BaseException):
-        pass
-
-    def dies(*_: Any) -> Any:
-        raise Crash
-
-    with monkeypatch.context() as patch:
-        patch.setattr("tasklane.watch.Watch.until_all_end", dies)
-        with pytest.raises(Crash):
-            home.work()
+    work_and_die(home, monkeypatch, "tasklane.watch.Watch.until_all_end")
     home.clock.advance(((home.task(lost).due_at or 0) - home.clock.now()) / 1000)
     monkeypatch.setattr("tasklane.sweep.CLOCK_TOLERANCE_MS", 600_000)
     home.sweep()

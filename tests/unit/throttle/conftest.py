@@ -1,0 +1,69 @@
+"""What the tests of limits share: a task type that notes how it ran, and tasks with keys."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tasklane.registry import Registry
+from tasklane.task import Status, Task
+from tasklane.throttle import Rate
+from tests.support.installation import Installation
+from tests.support.payloads import Anything
+
+
+class Peak:
+    """How many handlers ran at once, at most, and in which order they began."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self.order: list[Any] = []
+        self._lock = threading.Lock()
+
+    def run(self, name: Any, seconds: float) -> None:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            self.order.append(name)
+        time.sleep(seconds)
+        with self._lock:
+            self.now -= 1
+
+
+@pytest.fixture
+def peak(registry: Registry) -> Peak:
+    peak = Peak()
+
+    @registry.task("work")
+    def work(payload: Anything) -> None:
+        fields = payload.model_extra or {}
+        peak.run(fields["n"], fields["seconds"])
+
+    return peak
+
+
+def never() -> bool:
+    return False
+
+
+def limit(home: Installation, key: str, most: int | None = None, rate: Rate | None = None) -> None:
+    home.services.limits.put(key, max_concurrent=most, rate=rate)
+
+
+def submitted(home: Installation, count: int, keys: Sequence[str], seconds: float = 0.01, **fields: Any) -> list[Task]:
+    """Tasks that run for so long each, one made after the other."""
+    tasks = []
+    for n in range(count):
+        home.clock.advance(0.001)
+        tasks.append(home.submit("work", {"n": n, "seconds": seconds}, throttle_keys=keys, **fields))
+    return tasks
+
+
+def statuses(home: Installation, tasks: Sequence[Task]) -> list[Status]:
+    return [home.task(task).status for task in tasks]
+
+
+def in_use(home: Installation, key: str) -> int:
+    return home.services.limits.get(key).in_use
