@@ -18,3 +18,10 @@ def home(registry: Registry) -> Iterator[Installation]:
     home = an_installation(registry=registry)
     yield home
     home.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that looks up all the time, so that no test has to wait for it."""
+    monkeypatch.setattr("tasklane.watch.WATCH_SECONDS", 0.005)
+    monkeypatch.setattr("tasklane.watch.NEWS_SECONDS", 0.0)

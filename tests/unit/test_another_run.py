@@ -20,12 +20,6 @@ from tests.support.waiting import wait_for
 LARGE = "x" * 5000
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasklane.watch.WATCH_SECONDS", 0.005)
-    monkeypatch.setattr("tasklane.watch.NEWS_SECONDS", 0.0)
-
-
 def crash(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the worker die before it writes an outcome, and the sweeper find out."""
     work_and_die(home, monkeypatch, "tasklane.ending.Ending._write")

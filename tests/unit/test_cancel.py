@@ -22,9 +22,8 @@ HOOK = "https://hooks.example.com/"
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that renews all the time, so that no test has to wait for it."""
-    monkeypatch.setattr("tasklane.watch.WATCH_SECONDS", 0.005)
+def quick(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that renews all the time, too."""
     monkeypatch.setattr("tasklane.watch.HEARTBEAT_SECONDS", 0.01)
 
 

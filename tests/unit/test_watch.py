@@ -18,10 +18,8 @@ from tests.support.waiting import wait_for
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that looks up all the time, so that no test has to wait for it."""
-    monkeypatch.setattr("tasklane.watch.WATCH_SECONDS", 0.005)
-    monkeypatch.setattr("tasklane.watch.NEWS_SECONDS", 0.0)
+def quick(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that renews all the time, too."""
     monkeypatch.setattr("tasklane.watch.HEARTBEAT_SECONDS", 0.01)
 
 
