@@ -8,7 +8,7 @@ from typing import Final
 
 from tasklane import transitions
 from tasklane.admission import Admission
-from tasklane.errors import Unavailable
+from tasklane.errors import Contended, Unavailable
 from tasklane.gate import Gate
 from tasklane.ids import new_lease_id
 from tasklane.limiter import Limiter, Plan, Start
@@ -58,6 +58,7 @@ class Claims:
         timing: Timing,
     ) -> None:
         self._store = store
+        self._queue = queue
         self._control = control
         self._clock = clock
         self._timing = timing
@@ -106,6 +107,9 @@ class Claims:
                 claimings = self.of([message], known=task)
                 if key in claimings.waited_for:
                     break  # it stands where it stood: there is no more room
+                if message in claimings.unhandled:
+                    self._lines.let_these_go(limit_line(key), [message.task_id], woken=True)
+                    break  # whoever takes it from its lane finds the table in a better state, maybe
                 found += claimings.claimed
                 room -= len(claimings.claimed)
         return tuple(found)
@@ -133,6 +137,8 @@ class Claims:
         pairs = list(zip(plan.starts, answers, strict=True))
         behind = plan.behind | {s.message: limit_line(a.key) for s, a in pairs if isinstance(a, Blocked)}
         again = {*unhandled, *plan.unhandled, *(s.message for s, a in pairs if isinstance(a, Unavailable))}
+        if known is None:
+            again -= self._sent_anew([s.message for s, a in pairs if isinstance(a, Contended)])
         joining = {message: line for message, line in behind.items() if known is None or line != known.line}
         if joining:
             again |= self._hold(joining)
@@ -147,6 +153,11 @@ class Claims:
             refused=refused,
             waited_for=_by_key(behind),
         )
+
+    def _sent_anew(self, messages: Sequence[TaskMessage]) -> set[TaskMessage]:
+        """Announce these tasks again at once; an unhandled message comes again only when its visibility ends."""
+        answers = self._queue.send(messages) if messages else []
+        return {message for message, answer in zip(messages, answers, strict=True) if answer is None}
 
     def _hold(self, lines: dict[TaskMessage, str]) -> frozenset[TaskMessage]:
         """Let these stand in the lines of their limits. That somebody does is noted first: the sweeper looks there."""

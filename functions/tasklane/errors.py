@@ -15,6 +15,7 @@
     ├── HasHandler                a task type of that name is done by a handler, not by external workers
     ├── NotNow                    the task's status does not allow what was asked
     ├── Unavailable               a table, queue or bucket refused or did not answer
+    │   └── Contended             … others wrote the same again and again, for a moment
     ├── HandlerError              what a handler raises to steer its own retries
     │   ├── NonRetryable          … another attempt would fail in the same way
     │   ├── RetryLater            … another attempt makes sense at a time that the handler knows
@@ -131,6 +132,10 @@ class HasHandler(TasklaneError):
 
 class Unavailable(TasklaneError):
     """A service behind a port refused (throttling) or did not answer. Nothing is known to be lost; try again."""
+
+
+class Contended(Unavailable):
+    """Others wrote to the same limit at the same time, again and again. Nothing was written; it is over in a moment."""
 
 
 class HandlerError(TasklaneError):

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tasklane.adapters.items import Item
 from tasklane.adapters.writes import Write
-from tasklane.errors import Unavailable
+from tasklane.errors import Contended, Unavailable
 from tasklane.ports import Blocked
 from tasklane.throttle import Limit, LimitState, Rate
 
@@ -75,7 +75,7 @@ class LimitedWrites:
                 time.sleep(CONFLICT_PAUSE_SECONDS * (number + 1) * random.random())  # noqa: S311 - no secret
             else:
                 return None
-        return Unavailable("the table did not take a transaction: others came in between again and again")
+        return Contended("the table did not take a transaction: others came in between again and again")
 
     def _take(self, key: str) -> dict[str, Any]:
         return {

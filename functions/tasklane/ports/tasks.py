@@ -80,7 +80,10 @@ class TaskStore(Protocol):
         """The tasks that exist, by id, as of the last write. Raises Unavailable."""
 
     def claim(self, claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
-        """Begin runs. None: refused, because the task is gone, not waiting, or past that run (a doubled message)."""
+        """Begin runs. None: refused, because the task is gone, not waiting, or past that run (a doubled message).
+
+        Contended: not begun for sure, because others took the same limits at the same time.
+        """
 
     def save(self, changes: Sequence[Change]) -> list[bool | Unavailable]:
         """Write changes. False: refused, as somebody else changed the task first. Repeating a written one is True."""
