@@ -135,7 +135,7 @@ def strip_tls_only(template: dict[str, Any], _: Mapping[str, str]) -> None:
 GAPS: tuple[Gap, ...] = (
     Gap(
         what="It is reached over plain HTTP on 127.0.0.1, and it does enforce the bucket policy that asks for TLS.",
-        handled="The policy is stripped; tests/infra/test_template.py holds the template to it.",
+        handled="The policy is stripped; tests/infra/template/test_data.py holds the template to it.",
         strip=strip_tls_only,
     ),
     Gap(
@@ -167,13 +167,13 @@ GAPS: tuple[Gap, ...] = (
         "no name in particular.",
         handled="Each role gets, after the deploy, the other names of what the template allows it, on the same queues; "
         "whether PartiQL names the right table, SendEmail the sender, and GetParameters the secrets, is for "
-        "tests/infra/test_template.py and test_secret_places.py.",
+        "tests/infra/template/test_permissions.py and tests/infra/test_secret_places.py.",
         fix=allow_by_other_names,
     ),
     Gap(
         what="Point-in-time recovery, the tables' own encryption, the bucket's lifecycle, API throttling and access "
         "logs are accepted without effect.",
-        handled="Named here; tests/infra/test_template.py holds the template to them.",
+        handled="Named here; tests/infra/template holds the template to them.",
     ),
     Gap(
         what="Runtime and Architectures are ignored: functions run under the interpreter and with the packages of "
@@ -186,7 +186,7 @@ GAPS: tuple[Gap, ...] = (
     ),
     Gap(
         what="Memory, MaximumBatchingWindow and the visibility rule (6 x the timeout) are not enforced.",
-        handled="Named here; tests/infra/test_template.py holds the template to the rule.",
+        handled="Named here; tests/infra/template/test_queues.py holds the template to the rule.",
     ),
     Gap(
         what="A function's log lines arrive when its invocation ends, not while it runs.",

@@ -36,6 +36,7 @@ from tasklane.ports import (
     TaskQueue,
     TaskStore,
 )
+from tasklane.task import Task
 from tests.support.engine import Aws, running_engine
 from tests.support.waiting import wait_for
 
@@ -207,3 +208,12 @@ def queues(adapter: Adapter) -> Queues:
 @pytest.fixture(scope="module")
 def blobs(adapter: Adapter) -> BlobStore:
     return adapter.blob_store()
+
+
+def stored(store: TaskStore, task: Task) -> Task:
+    """The task as the store has it now."""
+    return store.get([task.id])[task.id]
+
+
+def kept(store: TaskStore, *tasks: Task) -> None:
+    assert store.put(tasks) == list(tasks)

@@ -1,0 +1,65 @@
+"""What every control store promises about limits as such: they read as they were written, and are listed."""
+
+from tasklane.ports import ControlStore
+from tasklane.throttle import Limit, LimitState, Rate
+from tests.contract.limits.conftest import RATE, limited
+from tests.support.builders import NOW
+
+# -- limits as such ----------------------------------------------------------------------------------------------------
+
+
+def test_a_limit_reads_as_it_was_written(control: ControlStore) -> None:
+    limits = [
+        Limit(key="account:Größe/7 #", max_concurrent=4, rate=Rate(count=20, period_ms=1500, burst=3), since=NOW),
+        Limit(key="b", max_concurrent=0, since=NOW),
+        Limit(key="c", rate=RATE, since=NOW + 1),
+    ]
+    for limit in limits:
+        control.put_limit(limit, restart=True)
+
+    found = control.limits([limit.key for limit in limits] + ["nobody"])
+
+    assert found == {limit.key: LimitState(limit=limit, in_use=0) for limit in limits}
+    control.put_limit(Limit(key="b", rate=RATE, since=NOW), restart=True)
+    assert control.limits(["b"])["b"].limit == Limit(key="b", rate=RATE, since=NOW)
+
+
+def test_limits_are_listed_in_their_order_page_by_page(control: ControlStore) -> None:
+    for key in ("b", "a", "d", "c", "ä"):
+        limited(control, key, 1)
+    control.remove_limit("c")
+
+    assert control.limit_keys(None, 10) == ["a", "b", "d", "ä"]
+    assert control.limit_keys("a", 2) == ["b", "d"]
+    assert control.limit_keys("d", 10) == ["ä"]
+
+
+def test_removing_what_is_not_there_is_fine(control: ControlStore) -> None:
+    control.remove_limit("nobody")
+
+    assert control.limits(["nobody"]) == {}
+    assert control.limit_keys(None, 10) == []
+
+
+def test_many_limits_are_read_at_once(control: ControlStore) -> None:
+    keys = [f"account:{n:03}" for n in range(120)]
+    for key in keys:
+        limited(control, key, 1)
+
+    assert sorted(control.limits(keys)) == keys
+
+
+# -- who waits ---------------------------------------------------------------------------------------------------------
+
+
+def test_who_is_waited_for_is_noted_until_it_is_forgotten(control: ControlStore) -> None:
+    assert control.waited_for() == {}
+    control.note_waiting("a", NOW + 1)
+    control.note_waiting("b", NOW + 2)
+    control.note_waiting("a", NOW + 9)
+
+    control.forget_waiting("a", NOW + 1)
+    control.forget_waiting("b", NOW + 2)
+    control.forget_waiting("c", NOW)
+
+    assert control.waited_for() == {"a": NOW + 9}, "somebody else has noted it for longer"
