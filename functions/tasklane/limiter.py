@@ -9,7 +9,7 @@ from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Clock, ControlStore, TaskStore
 from tasklane.task import Task
-from tasklane.throttle import HOLD_MS, Limit, TimeSlot, concurrent_keys, is_valid
+from tasklane.throttle import HOLD_MS, Limit, TimeSlot, concurrent_keys, is_valid, lead_ms
 
 REMEMBER_MS: Final = 5_000
 """How long what was read of a limit is used."""
@@ -124,7 +124,8 @@ class Limiter:
         rated = {limit.key: limit for some in limits.values() for limit in some if limit.rate is not None}
         for key, limit in rated.items():
             wanting = [message for message, some in limits.items() if any(one.key == key for one in some)]
-            slots = self._control.reserve(limit, now, len(wanting))
+            lead = min(lead_ms(limits[message]) for message in wanting)
+            slots = self._control.reserve(limit, now + lead, len(wanting))
             if slots is None:
                 self._known = {one: known for one, known in self._known.items() if one != key}
                 found = {message: slot for message, slot in found.items() if message not in wanting}

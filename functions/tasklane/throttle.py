@@ -14,6 +14,8 @@ MAX_KEYS: Final = 10
 """Keys of one task; a transaction of the table takes a hundred items."""
 HOLD_MS: Final = 3_000
 """A time slot that is no further off is waited for in the worker: a queue counts in seconds, a rate does not."""
+LEAD_MS: Final = 250
+"""A time slot is at least this far off when a task gets it: the start then waits for its moment, not for the table."""
 STRETCH: Final = 1.05
 """Starts are this much further apart than the rate says: a start that is a little late then breaks no window."""
 LATE_PART: Final = 0.05
@@ -84,12 +86,20 @@ def concurrent_keys(limits: Sequence[Limit]) -> tuple[str, ...]:
     return tuple(sorted(limit.key for limit in limits if limit.max_concurrent is not None))
 
 
+def lead_ms(limits: Sequence[Limit]) -> int:
+    """How far off a time slot must be at least; nothing where the claim takes a place that others wait for."""
+    return 0 if concurrent_keys(limits) else LEAD_MS
+
+
 def is_valid(reserved_at: int | None, reserved_on: int | None, limits: Sequence[Limit], now: int) -> bool:
-    """True where the time slot ``reserved_at``, reserved at the time ``reserved_on``, still may be used for a start."""
+    """True where the time slot ``reserved_at``, reserved at the time ``reserved_on``, still may be used for a start.
+
+    ``now`` is before the task is claimed, which takes time.
+    """
     rated = [limit for limit in limits if limit.rate is not None]
     if reserved_at is None or reserved_on is None:
         return not rated
-    late = now - reserved_at
+    late = now + lead_ms(limits) - reserved_at
     return all(
         reserved_on >= limit.since and late <= limit.rate.tolerance_ms for limit in rated if limit.rate is not None
     )

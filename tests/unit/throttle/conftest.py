@@ -20,6 +20,7 @@ class Peak:
     def __init__(self) -> None:
         self.now = self.most = 0
         self.order: list[Any] = []
+        self.began: list[float] = []
         self._lock = threading.Lock()
 
     def run(self, name: Any, seconds: float) -> None:
@@ -27,6 +28,7 @@ class Peak:
             self.now += 1
             self.most = max(self.most, self.now)
             self.order.append(name)
+            self.began.append(time.monotonic())
         time.sleep(seconds)
         with self._lock:
             self.now -= 1

@@ -1,11 +1,15 @@
 """So many in a time: slots are given once, and used when they come."""
 
 import time
+from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
-from tasklane.task import Status
-from tasklane.throttle import Limit, Rate, is_valid
+from tasklane.errors import Unavailable
+from tasklane.ports import Blocked, Claim
+from tasklane.task import Status, Task
+from tasklane.throttle import LEAD_MS, Limit, Rate, is_valid
 from tests.support.builders import NOW
 from tests.support.installation import Installation
 from tests.unit.throttle.conftest import Peak, in_use, limit, statuses, submitted
@@ -22,7 +26,7 @@ def test_starts_are_spread_by_one_write_each(home: Installation, peak: Peak) -> 
     assert sum(len(changes) for changes in home.store.saved) == 4 + 1, "four are put off, one has ended"
     run_at = [home.task(task).run_at for task in tasks]
     assert run_at[0] is None
-    assert [at and at - home.clock.now() for at in run_at[1:]] == [10_500, 21_000, 31_500, 42_000]
+    assert [at and at - home.clock.now() - LEAD_MS for at in run_at[1:]] == [10_500, 21_000, 31_500, 42_000]
     assert statuses(home, tasks) == [Status.COMPLETED] + [Status.PENDING] * 4
 
     for _ in range(4):
@@ -40,6 +44,26 @@ def test_a_near_slot_is_waited_for_in_the_worker(home: Installation, peak: Peak)
     assert time.monotonic() - begun >= 4 * 0.105
     assert set(statuses(home, tasks)) == {Status.COMPLETED}
     assert home.queues.depth(3) == 0
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_table_that_is_slow_to_let_a_start_begin_does_not_bunch_it_with_the_next(
+    home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    limit(home, "a", rate=Rate(count=10, period_ms=1000))
+    claim, begun = home.store.claim, time.monotonic()
+
+    def slowly(claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
+        time.sleep(LEAD_MS / 2000)
+        return claim(claims)
+
+    monkeypatch.setattr(home.store, "claim", slowly)
+    submitted(home, batch, ["a"])
+    home.work()
+
+    gaps = [later - sooner for sooner, later in pairwise([begun, *peak.began])]
+    assert gaps[0] >= LEAD_MS / 1000 - 0.01
+    assert all(gap > 0.08 for gap in gaps)
 
 
 def test_a_slot_that_was_missed_is_void(home: Installation, peak: Peak) -> None:
@@ -82,7 +106,7 @@ def test_a_message_before_its_slot_by_more_than_it_can_wait_is_sent_again(home: 
     assert peak.order == [0]
 
 
-@pytest.mark.parametrize("early", [0.1, 0.9, 1.1, 1.9, 2.9])
+@pytest.mark.parametrize("early", [0.3, 0.9, 1.1, 1.9, 2.9])
 def test_a_message_that_comes_early_waits_here_and_is_not_sent_to_and_fro(
     home: Installation, peak: Peak, early: float
 ) -> None:
@@ -90,7 +114,7 @@ def test_a_message_that_comes_early_waits_here_and_is_not_sent_to_and_fro(
     _, task = submitted(home, 2, ["a"])
     home.work()
     sent, begun = len(home.lanes.sent), time.monotonic()
-    home.clock.advance(63 - early)
+    home.clock.advance(63 + LEAD_MS / 1000 - early)
     home.queues.send(3, home.lanes.sent[-1].to_json(), 0)
 
     home.work()
@@ -120,7 +144,7 @@ def test_of_two_rates_the_later_slot_counts(home: Installation, peak: Peak) -> N
     _, task = submitted(home, 2, ["a", "b"])
     home.work()
 
-    assert (home.task(task).run_at or 0) - home.clock.now() == 105_000
+    assert (home.task(task).run_at or 0) - home.clock.now() == 105_000 + LEAD_MS
 
 
 def test_a_rate_and_a_number_hold_together(home: Installation, peak: Peak) -> None:
@@ -139,9 +163,10 @@ def test_a_rate_and_a_number_hold_together(home: Installation, peak: Peak) -> No
 
 @pytest.mark.parametrize(("late_ms", "valid"), [(-1000, True), (0, True), (50, True), (51, False), (5000, False)])
 def test_a_slot_may_be_used_a_little_late(late_ms: int, valid: object) -> None:
+    """Late is who cannot be claimed in time."""
     rated = Limit(key="a", rate=Rate(count=40, period_ms=1000), since=NOW)
 
-    assert is_valid(NOW + 10, NOW, [rated], NOW + 10 + late_ms) is valid
-    assert is_valid(NOW + 10, NOW - 1, [rated], NOW + 10) is False, "reserved before the rate was set"
+    assert is_valid(NOW + 1000, NOW, [rated], NOW + 1000 - LEAD_MS + late_ms) is valid
+    assert is_valid(NOW + 1000, NOW - 1, [rated], NOW) is False, "reserved before the rate was set"
     assert is_valid(None, None, [rated], NOW) is False
     assert is_valid(None, None, [Limit(key="a", max_concurrent=1)], NOW) is True
