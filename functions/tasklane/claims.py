@@ -1,10 +1,9 @@
 """Brings announced tasks to their claims: what may not start now is seen to, the rest is claimed in one request."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
 
 from tasklane import transitions
 from tasklane.admission import Admission
@@ -16,13 +15,11 @@ from tasklane.line import NOTED_MS, limit_key, limit_line
 from tasklane.lines import Lines
 from tasklane.message import TaskMessage
 from tasklane.ports import Blocked, CallbackQueue, Claim, Clock, ControlStore, TaskQueue, TaskStore
+from tasklane.standing import Standing
 from tasklane.task import Task
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
-
-LOOKS: Final = 10
-"""How many that stand in a line are looked at for one that may start: the others wait for another key as well."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +61,7 @@ class Claims:
         self._timing = timing
         self._noted: dict[str, int] = {}
         self._lines = Lines(store=store, queue=queue, clock=clock, timing=timing)
+        self._standing = Standing(store=store)
         self._gate = Gate(control=control, clock=clock)
         self._limiter = Limiter(control=control, store=store, clock=clock)
         self._admission = Admission(
@@ -94,24 +92,28 @@ class Claims:
         """
         found: list[Claimed] = []
         with suppress(Unavailable):
-            for task in self._standing(key, room, joined):
-                if room <= 0:
-                    break
+            for task in self._standing.first(key, room, joined):
                 message = TaskMessage.woken_up(task)
                 if message.lost or message.timeout_seconds > seconds:
                     if not self._has_room(key):
+                        self._standing.forget(key)
                         break  # sent all the same, it would come back here, and be sent again, without end
                     self._lines.let_these_go(limit_line(key), [message.task_id], woken=True)
                     room -= 1
-                    continue
-                claimings = self.of([message], known=task)
-                if key in claimings.waited_for:
-                    break  # it stands where it stood: there is no more room
-                if message in claimings.unhandled:
-                    self._lines.let_these_go(limit_line(key), [message.task_id], woken=True)
-                    break  # whoever takes it from its lane finds the table in a better state, maybe
-                found += claimings.claimed
-                room -= len(claimings.claimed)
+                else:
+                    claimings = self.of([message], known=task)
+                    found += claimings.claimed
+                    room -= len(claimings.claimed)
+                    if claimings.refused:
+                        self._standing.taken(key)
+                    if key in claimings.waited_for:
+                        self._standing.forget(key)
+                        break  # it stands where it stood: there is no more room
+                    if message in claimings.unhandled:
+                        self._lines.let_these_go(limit_line(key), [message.task_id], woken=True)
+                        break  # whoever takes it from its lane finds the table in a better state, maybe
+                if room <= 0:
+                    break
         return tuple(found)
 
     def wake(self, key: str, room: int) -> None:
@@ -122,14 +124,6 @@ class Claims:
     def _has_room(self, key: str) -> bool:
         state = self._control.limits([key]).get(key)
         return state is None or state.room is None or state.room > 0
-
-    def _standing(self, key: str, room: int, joined: Sequence[str]) -> Iterator[Task]:
-        """Those in the line of ``key``, read a few at a time: mostly the first ones can start."""
-        ids = self._store.in_line(limit_line(key), LOOKS + room)
-        ids = [*ids, *(one for one in joined if one not in ids)]
-        for chunk in (ids[:room], ids[room:]):
-            tasks = self._store.get(chunk) if chunk else {}
-            yield from (tasks[one] for one in chunk if one in tasks and tasks[one].line == limit_line(key))
 
     def _claim(self, plan: Plan, unhandled: frozenset[TaskMessage], known: Task | None) -> Claimings:
         now = self._clock.now()
