@@ -32,10 +32,14 @@ class Claimed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claimings:
-    """What became of a batch of messages: claimed, to be announced again, refused (doubled or late)."""
+    """What became of a batch of messages: claimed, to be announced again, refused (doubled or late).
+
+    ``contended`` of those that are unhandled need not wait until then: others were faster at their limits, that is all.
+    """
 
     claimed: tuple[Claimed, ...] = ()
     unhandled: frozenset[TaskMessage] = frozenset()
+    contended: frozenset[TaskMessage] = frozenset()
     refused: int = 0
     waited_for: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The keys whose limits had no room, and who waits for them: most have just joined the line."""
@@ -55,7 +59,6 @@ class Claims:
         timing: Timing,
     ) -> None:
         self._store = store
-        self._queue = queue
         self._control = control
         self._clock = clock
         self._timing = timing
@@ -131,8 +134,6 @@ class Claims:
         pairs = list(zip(plan.starts, answers, strict=True))
         behind = plan.behind | {s.message: limit_line(a.key) for s, a in pairs if isinstance(a, Blocked)}
         again = {*unhandled, *plan.unhandled, *(s.message for s, a in pairs if isinstance(a, Unavailable))}
-        if known is None:
-            again -= self._sent_anew([s.message for s, a in pairs if isinstance(a, Contended)])
         joining = {message: line for message, line in behind.items() if known is None or line != known.line}
         if joining:
             again |= self._hold(joining)
@@ -144,14 +145,10 @@ class Claims:
         return Claimings(
             claimed=tuple(Claimed(task=answer, at=start.at) for start, answer in pairs if isinstance(answer, Task)),
             unhandled=frozenset(again),
+            contended=frozenset(s.message for s, a in pairs if isinstance(a, Contended)),
             refused=refused,
             waited_for=_by_key(behind),
         )
-
-    def _sent_anew(self, messages: Sequence[TaskMessage]) -> set[TaskMessage]:
-        """Announce these tasks again at once; an unhandled message comes again only when its visibility ends."""
-        answers = self._queue.send(messages) if messages else []
-        return {message for message, answer in zip(messages, answers, strict=True) if answer is None}
 
     def _hold(self, lines: dict[TaskMessage, str]) -> frozenset[TaskMessage]:
         """Let these stand in the lines of their limits. That somebody does is noted first: the sweeper looks there."""

@@ -146,6 +146,9 @@ class Execute:
         self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float]
     ) -> BatchReport:
         claimings = self._claims.of([messages[i] for i in positions])
+        # Unhandled messages come again only when their visibility ends: long after those others are through.
+        again = self._send_again(messages, [i for i in positions if messages[i] in claimings.contended])
+        unhandled = claimings.unhandled - claimings.contended
         ending = self._ending(remaining)
         chain = Chain(
             claims=self._claims, ending=ending, begin=lambda some: self._begin(some, remaining), remaining=remaining
@@ -154,8 +157,8 @@ class Execute:
         runs += chain.after_joining(claimings.waited_for)
         self._watch.until_all_end(runs, ending, chain.next_runs)
         self._announcer.settle()
-        return BatchReport(
-            unhandled=frozenset(messages.index(message) for message in claimings.unhandled),
+        return again + BatchReport(
+            unhandled=frozenset(messages.index(message) for message in unhandled),
             refused=claimings.refused,
             outcomes=tuple(ending.written),
             unwritten=ending.unwritten,

@@ -51,7 +51,7 @@ def shows_a_payload(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
-@dying("api", "ManageTasks._change store.save", "ManageTasks._send callback_queue.send", ends=Status.CANCELLED)
+@dying("api", "ManageTasks._change store.save", "ManageTasks._change callback_queue.send", ends=Status.CANCELLED)
 def cancels(trial: Trial) -> Sequence[Task]:
     task = trial.submit(delay_seconds=LATER, callback_url=trial.url)
     trial.dies_of("POST", f"/v1/tasks/{task.id}/cancel")
@@ -60,7 +60,7 @@ def cancels(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
-@dying("api", "ManageTasks._change store.save", "ManageTasks._send queue.send")
+@dying("api", "ManageTasks._change store.save", "ManageTasks._change queue.send")
 def reschedules(trial: Trial) -> Sequence[Task]:
     task = trial.submit(delay_seconds=LATER)
     trial.dies_of("PATCH", f"/v1/tasks/{task.id}", json={"run_at": None, "priority": 5})
@@ -71,7 +71,7 @@ def reschedules(trial: Trial) -> Sequence[Task]:
     return [trial.installation.task(task)]
 
 
-@dying("api", "ManageTasks._change store.save", "ManageTasks._send callback_queue.send")
+@dying("api", "ManageTasks._change store.save", "ManageTasks._change callback_queue.send")
 def sends_a_callback_again(trial: Trial) -> Sequence[Task]:
     task = trial.submit(callback_url=trial.url)
     drain(trial.services)

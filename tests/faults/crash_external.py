@@ -151,14 +151,14 @@ def finds_a_renewed_lease(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
-@dying("worker", "LookAfterExternal._send queue.send")
+@dying("worker", "LookAfterExternal.__call__ queue.send (2)")
 def finds_a_lost_external_worker(trial: Trial) -> Sequence[Task]:
     task = leased(trial, seconds=1, retry={"pauses": [1]})
     trial.dies("work")
     return [task]
 
 
-@dying("worker", "LookAfterExternal._send callback_queue.send", ends=Status.FAILED)
+@dying("worker", "LookAfterExternal.__call__ callback_queue.send", ends=Status.FAILED)
 def finds_the_last_attempt_lost(trial: Trial) -> Sequence[Task]:
     task = leased(trial, seconds=1, max_attempts=1, callback_url=trial.url)
     trial.dies("work")

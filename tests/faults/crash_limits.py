@@ -21,8 +21,8 @@ PATH: Final = f"/v1/limits/{KEY}"
     "Claims._claim store.claim",
     "Claims._hold control.note_waiting",
     "Lines.hold store.save",
-    "Claims._standing store.in_line",
-    "Claims._standing store.get",
+    "Standing.first store.in_line",
+    "Standing.first store.get",
     minutes=5,
 )
 def runs_one_after_the_other(trial: Trial) -> Sequence[Task]:
@@ -88,6 +88,18 @@ def raises_a_limit(trial: Trial) -> Sequence[Task]:
     trial.dies_of("PUT", PATH, json={"max_concurrent": 5})
     if trial.ask("GET", PATH).json()["max_concurrent"] == 0:
         assert trial.ask("PUT", PATH, json={"max_concurrent": 5}).status_code == 200
+    return tasks
+
+
+@dying("api", "ManageLimits.put control.note_waiting")
+def raises_a_rate(trial: Trial) -> Sequence[Task]:
+    """Nobody asks again where the limit was written: those with a time slot an hour off do not keep it."""
+    trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=1, period_ms=3_600_000))
+    tasks = [trial.submit(throttle_keys=(KEY,)) for _ in range(3)]
+    drain(trial.services)
+    trial.dies_of("PUT", PATH, json={"rate": {"count": 100}})
+    if trial.ask("GET", PATH).json()["rate"]["count"] == 1:
+        assert trial.ask("PUT", PATH, json={"rate": {"count": 100}}).status_code == 200
     return tasks
 
 
