@@ -10,10 +10,11 @@ from infra.local.target import Target
 from tests.faults import engine_process
 from tests.faults.clock import VARIABLE, SharedClock, new_clock
 from tests.faults.crash_page import crash_points
+from tests.faults.figures import Figures
 from tests.faults.history import added
 from tests.faults.installation import Installation, installed
+from tests.faults.page import PAGE, page
 from tests.faults.proxy import FaultProxy
-from tests.faults.rows import PAGE, Figures, page
 from tests.support.engine import Aws, running_engine
 
 SEED = 20261122

@@ -13,9 +13,9 @@ import pytest
 from tasklane.task import Status, Task
 from tests.faults.crash import AFTER, BEFORE
 from tests.faults.crash_trial import DEPLOYED, MINUTE_MS, Trial
+from tests.faults.figures import Figures
 from tests.faults.installation import Installation
 from tests.faults.receiver import receiving
-from tests.faults.rows import Figures
 
 Play: TypeAlias = Callable[[Trial], Sequence[Task]]
 """Arranges what is needed, lets the process die, does what callers would do then; the tasks that have to end."""

@@ -13,12 +13,12 @@ from tasklane.bootstrap import Services
 from tasklane.lease import Holder
 from tasklane.task import CallbackState, Task
 from tasklane.transitions import Timing
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.processes import processes
 from tests.faults.receiver import Receiver
 from tests.faults.recovery import drain, has_ended
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 DEPLOYED: Final = {"TASKLANE_RECOVERY_SECONDS": str(Timing().recovery_ms // 1000)}

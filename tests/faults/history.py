@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from tasklane.task import TRANSITIONS, Task
+from tests.faults.figures import Figures
 from tests.faults.installation import Installation
 from tests.faults.recovery import has_ended
-from tests.faults.rows import Figures
 
 OUTCOME = ("status", "run", "result", "error", "finished_at", "started_at", "attempts")
 """What no write may change once a task is final."""

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import httpx
 
 from tests.e2e.local_run import LocalRun
-from tests.faults.rows import Figures
+from tests.faults.figures import Figures
 from tests.support.waiting import wait_for
 
 HANDLERS: Final = '''

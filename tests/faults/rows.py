@@ -1,12 +1,8 @@
-"""The rows of docs/reliability.md: each is a test, marked with the row's name, and the page is made of its figures."""
+"""The rows of docs/reliability.md: each is a test, marked with the row's name."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
-
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,48 +12,6 @@ class Row:
     fault: str
     promises: str
     how: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figures:
-    """What a test counted.
-
-    ``recovered_ms`` is the time from the fault to the last outcome, by the installation's clock; None where nothing
-    had to be recovered. ``times_ms`` are what a row about times has instead: one for each that was tried.
-    """
-
-    tried: int
-    lost: int
-    doubled: int
-    recovered_ms: int | None = None
-    times_ms: tuple[int, ...] = ()
-
-    @property
-    def time(self) -> str:
-        """A class and not the number, so that the page only changes when something did."""
-        if self.times_ms:
-            return f"p50 {_precise(self.percentile_ms(50))}, p99 {_precise(self.percentile_ms(99))}"
-        if self.recovered_ms is None:
-            return "–"
-        limits = {
-            5: "5 s",
-            30: "30 s",
-            60: "1 min",
-            120: "2 min",
-            240: "4 min",
-            300: "5 min",
-            420: "7 min",
-            900: "15 min",
-        }
-        return next((f"< {word}" for limit, word in limits.items() if self.recovered_ms < limit * 1000), "longer")
-
-    def percentile_ms(self, percent: int) -> int:
-        """The time that so many of a hundred do not exceed."""
-        return sorted(self.times_ms)[math.ceil(len(self.times_ms) * percent / 100) - 1]
-
-
-def _precise(time_ms: int) -> str:
-    return next((f"< {limit:g} s" for limit in (0.25, 1, 1.5, 2, 5, 30, 45, 60) if time_ms < limit * 1000), "> 1 min")
 
 
 ROWS: Final[Mapping[str, Row]] = {
@@ -298,44 +252,3 @@ ROWS: Final[Mapping[str, Row]] = {
         "the sweeper adds 5 s for clocks that differ, and comes every second here.",
     ),
 }
-
-HEAD: Final = """\
-# Reliability
-
-Made by `tests/faults` (`RELIABILITY=write make check`); do not edit. Every row is a test that breaks the running
-system: real processes, real signals, requests broken on their way to the engine. The promises:
-
-1. **Accepted means kept.** Once the API answered 2xx, the task reaches a final status, whichever process dies between
-   whichever two steps, and whatever the queue or the table refuses meanwhile.
-2. **A status never goes backwards.** Every transition is one conditional write; final is final.
-3. **Effects at least once, outcomes exactly once.** Only the holder of the current attempt writes the outcome.
-4. **A promised callback is delivered at least once, or is listed as undelivered.**
-5. **Nothing is lost on bad input.** It is refused with a problem document, or ends as a failed task or a dead letter.
-6. **Nobody gets in.** Outbound calls reach public addresses only. (API keys come with a later part; until then the
-   deployed API takes only calls that are signed with the account's own credentials.)
-
-*Tried* counts tasks (or messages, or requests, where these are what is tried). *Lost*: no final status, or a callback
-neither delivered nor listed. *Doubled*: two outcomes, or a status that went backwards. *Time* is from the fault to the
-last outcome by the installation's clock, which the tests set ahead, and the engine's queues with it. Where a process is
-killed between two steps, the times are those of a deployed installation: a recovery window of three minutes, and a
-sweep every minute. In all other rows the window is 2 s and the sweeper comes when something is due; handlers may take
-30 s. The last rows are about time itself: of a delay, by how much it is missed.
-
-| fault | promises | how it is broken | tried | lost | doubled | time |
-| --- | --- | --- | ---: | ---: | ---: | --- |
-"""
-
-
-def page(figures: Mapping[str, Figures], old: str, tail: str) -> str:
-    """docs/reliability.md; a row whose test did not run stays as it is in ``old``, if it is there.
-
-    ``tail`` stands below the table.
-    """
-    lines = {line.split(" | ")[0].removeprefix("| "): line for line in old.splitlines(keepends=True)}
-    table = (_line(row, figures[name]) if name in figures else lines.get(row.fault, "") for name, row in ROWS.items())
-    return HEAD + "".join(table) + tail
-
-
-def _line(row: Row, figures: Figures) -> str:
-    cells = (row.fault, row.promises, row.how, figures.tried, figures.lost, figures.doubled, figures.time)
-    return f"| {' | '.join(map(str, cells))} |\n"

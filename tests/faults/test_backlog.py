@@ -14,10 +14,10 @@ from tasklane.errors import Unavailable
 from tasklane.message import TaskMessage
 from tasklane.registry import Registry
 from tasklane.task import Status, Task
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import RECOVERY_SECONDS, Installation
 from tests.faults.processes import workers
-from tests.faults.rows import Figures
 from tests.support import installation as in_memory
 from tests.support.installation import an_installation
 from tests.support.payloads import Nothing

@@ -8,12 +8,12 @@ import pytest
 
 from tasklane.adapters.items import SHARDS
 from tasklane.task import CallbackState, Status
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation, a_queue_with_dead_letters
 from tests.faults.processes import processes, workers
 from tests.faults.receiver import receiving
 from tests.faults.recovery import drain, recover_here
-from tests.faults.rows import Figures
 from tests.support.builders import a_message
 from tests.support.engine import Aws
 from tests.support.waiting import wait_for

@@ -8,12 +8,12 @@ from tasklane.task import Status
 from tests.faults import crash_api, crash_external, crash_limits, crash_others, crash_worker
 from tests.faults.crash_scenarios import NOBODY_THERE, SCENARIOS, Scenario, points, tried
 from tests.faults.crash_steps import steps
+from tests.faults.figures import Figures
 from tests.faults.history import added, figures
 from tests.faults.installation import Installation
 from tests.faults.plans import Fault, no_faults, nth
 from tests.faults.processes import processes
 from tests.faults.recovery import recover_here
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 WITH_SCENARIOS = (crash_api, crash_external, crash_limits, crash_worker, crash_others)

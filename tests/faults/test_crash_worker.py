@@ -6,8 +6,8 @@ import pytest
 
 from tests.faults import crash_external, crash_limits, crash_worker
 from tests.faults.crash_scenarios import Scenario, points, tried
+from tests.faults.figures import Figures
 from tests.faults.installation import Installation
-from tests.faults.rows import Figures
 
 WITH_SCENARIOS = (crash_external, crash_limits, crash_worker)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e.local_run import LocalRun
+from tests.faults.figures import Figures
 from tests.faults.hostile import Memory, client_of, ended, hostile_run, judged, submit
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]

@@ -7,11 +7,11 @@ import pytest
 from tasklane.callback import PAUSES
 from tasklane.errors import TaskNotFound
 from tasklane.task import CallbackState
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.receiver import receiving
 from tests.faults.recovery import drain, has_ended, sweep_when_due
-from tests.faults.rows import Figures
 
 
 @pytest.mark.row("receiver-down")

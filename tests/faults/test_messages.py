@@ -9,12 +9,12 @@ import pytest
 
 from tasklane.message import TaskMessage
 from tasklane.task import Status, Task
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import DeafQueue, Installation
 from tests.faults.plans import Fault, always, no_faults
 from tests.faults.processes import processes, workers
 from tests.faults.recovery import drain, recover_here, sweep_when_due
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from tasklane.save import PAUSES
 from tasklane.task import Status
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.plans import Fault, always, no_faults
 from tests.faults.processes import workers
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 

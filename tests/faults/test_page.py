@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.crash_page import crash_points
-from tests.faults.rows import HEAD, PAGE, ROWS, Figures
+from tests.faults.figures import Figures
+from tests.faults.page import HEAD, PAGE
+from tests.faults.rows import ROWS
 
 
 def test_every_row_is_one_test() -> None:

@@ -8,11 +8,11 @@ import pytest
 from tasklane.line import lane_target
 from tasklane.message import TaskMessage
 from tasklane.task import Status, Task
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.processes import start, workers
 from tests.faults.recovery import has_ended, recover_there
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 SECONDS = 5.0

@@ -15,11 +15,11 @@ from tasklane.errors import LeaseLost, Unavailable
 from tasklane.lease import Holder
 from tasklane.task import Status, Task
 from tests.faults.conftest import SEED
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.plans import no_faults, seeded
 from tests.faults.recovery import drain, has_ended
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 WORKERS = 20

@@ -7,13 +7,13 @@ import pytest
 
 from tasklane.message import TaskMessage
 from tasklane.task import CallbackState, Status, Task
+from tests.faults.figures import Figures
 from tests.faults.history import added, figures
 from tests.faults.installation import DeafQueue, Installation, a_queue_with_dead_letters
 from tests.faults.plans import Fault, always, no_faults, nth
 from tests.faults.processes import processes
 from tests.faults.receiver import receiving
 from tests.faults.recovery import drain, has_ended, recover_here
-from tests.faults.rows import Figures
 from tests.support.engine import Aws
 from tests.support.waiting import wait_for
 

@@ -8,12 +8,12 @@ from typing import cast
 import pytest
 
 from tasklane.task import CallbackState, Status, Task
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.processes import workers
 from tests.faults.receiver import Receiver, _Post, receiving
 from tests.faults.recovery import recover_there
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 DRIP = b"HTTP/1.1 200 OK\r\n" + b"X-Drip: " + b"x" * 1000

@@ -9,12 +9,12 @@ import pytest
 from tasklane.errors import Unavailable
 from tasklane.task import Status
 from tests.faults.conftest import SEED
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.plans import no_faults, seeded
 from tests.faults.processes import start, workers
 from tests.faults.recovery import recover_there
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 AT_ONCE = 3

@@ -15,13 +15,13 @@ from tasklane.errors import Unavailable
 from tasklane.submit import Submission
 from tasklane.task import CallbackState, Status, Task
 from tests.faults.conftest import SEED
+from tests.faults.figures import Figures
 from tests.faults.history import backward_steps, figures, outcomes
 from tests.faults.installation import Installation
 from tests.faults.plans import no_faults, seeded
 from tests.faults.processes import Process, start, workers
 from tests.faults.receiver import receiving
 from tests.faults.recovery import has_ended
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 TASKS = 1000

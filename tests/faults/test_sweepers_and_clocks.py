@@ -7,11 +7,11 @@ import pytest
 from tasklane.sweep import CLOCK_TOLERANCE_MS
 from tasklane.task import Status
 from tests.faults.clock import SharedClock
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.processes import processes, start, workers
 from tests.faults.recovery import recover_here, recover_there
-from tests.faults.rows import Figures
 from tests.support.builders import a_task
 from tests.support.waiting import wait_for
 

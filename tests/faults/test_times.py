@@ -11,10 +11,10 @@ from tasklane.sweep import CLOCK_TOLERANCE_MS
 from tasklane.task import Status, Task
 from tasklane.transitions import LEASE_MARGIN_MS
 from tests.faults.crash_trial import DEPLOYED, MINUTE_MS
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.processes import start, workers
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 TASKS = 60

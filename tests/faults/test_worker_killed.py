@@ -6,11 +6,11 @@ import pytest
 
 from tasklane.task import Status
 from tests.faults.actors import WORN_OUT
+from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.processes import start, workers
 from tests.faults.recovery import recover_here, recover_there, sweep_when_due
-from tests.faults.rows import Figures
 from tests.support.waiting import wait_for
 
 

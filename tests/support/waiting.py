@@ -10,6 +10,11 @@ PATIENCE_SECONDS = 20.0
 """Far longer than anything takes; only a test that fails waits so long."""
 
 
+def never() -> bool:
+    """What is said of time that is not up."""
+    return False
+
+
 def wait_for(
     condition: Callable[[], _T | None],
     *,

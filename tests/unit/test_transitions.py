@@ -21,6 +21,7 @@ from tasklane.transitions import (
     moved_due,
     next_callback_look,
     next_look,
+    renewed,
 )
 from tests.support.builders import (
     NOW,
@@ -213,3 +214,18 @@ def test_only_the_last_attempts_are_remembered() -> None:
 
     assert [attempt.number for attempt in failed.attempts] == list(range(6, 16))
     assert len(failed.attempts) == MAX_HISTORY
+
+
+@pytest.mark.parametrize(
+    ("due_in", "moved_to"),
+    [
+        pytest.param(180_000, None, id="the lease ends before: it costs an index entry, so it stays"),
+        pytest.param(75_000, None, id="at the same time"),
+        pytest.param(74_999, 255_000, id="the lease would outlast it: as far as it may go"),
+    ],
+)
+def test_a_renewal_moves_due_only_where_it_must(due_in: int, moved_to: int | None) -> None:
+    task = renewed(a_running_task(due_at=NOW + due_in), NOW, Timing())
+
+    assert task.lease_until == NOW + 75_000
+    assert task.due_at == NOW + (due_in if moved_to is None else moved_to)

@@ -46,10 +46,6 @@ def peak(registry: Registry) -> Peak:
     return peak
 
 
-def never() -> bool:
-    return False
-
-
 def limit(home: Installation, key: str, most: int | None = None, rate: Rate | None = None) -> None:
     home.services.limits.put(key, max_concurrent=most, rate=rate)
 

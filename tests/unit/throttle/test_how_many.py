@@ -10,7 +10,8 @@ from tasklane.task import Status
 from tests.support.dying import work_and_die
 from tests.support.installation import Installation
 from tests.support.payloads import Anything
-from tests.unit.throttle.conftest import Peak, in_use, limit, never, statuses, submitted
+from tests.support.waiting import never
+from tests.unit.throttle.conftest import Peak, in_use, limit, statuses, submitted
 
 
 def test_so_many_run_at_once_and_the_rest_follows_in_order(home: Installation, peak: Peak) -> None:

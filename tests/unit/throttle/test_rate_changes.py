@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 import pytest
-from pydantic import BaseModel
 
 from tasklane.errors import Unavailable
 from tasklane.limiter import REMEMBER_MS
@@ -14,13 +13,11 @@ from tasklane.registry import Registry
 from tasklane.task import Status, Task
 from tasklane.throttle import Rate, TimeSlot
 from tests.support.installation import Installation
+from tests.support.payloads import Nothing
+from tests.support.waiting import never
 
 SLOW = Rate(count=1, period_ms=3_600_000)
 FAST = Rate(count=1000, period_ms=1000)
-
-
-class Nothing(BaseModel):
-    pass
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +25,6 @@ def work(registry: Registry) -> None:
     @registry.task("work")
     def work(payload: Nothing) -> None:
         pass
-
-
-def never() -> bool:
-    return False
 
 
 def put(home: Installation, rate: Rate | None, most: int | None = None, enough: Callable[[], bool] = never) -> None:

@@ -12,7 +12,8 @@ from tasklane.throttle import Limit, Rate
 from tests.support.builders import NOW
 from tests.support.dying import work_and_die
 from tests.support.installation import Installation
-from tests.unit.throttle.conftest import limit, never, statuses, submitted
+from tests.support.waiting import never
+from tests.unit.throttle.conftest import limit, statuses, submitted
 
 pytestmark = pytest.mark.usefixtures("peak")
 
