@@ -13,7 +13,7 @@ from tests.e2e.local_run import LocalRun, local_run, result_of, submit, wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]
 
 LIVE_SECONDS = 2.0
 HANDLER = '''

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 
+@pytest.mark.long
 def test_tasks_outlive_a_run_that_persists(tmp_path: Path) -> None:
     with local_run(tmp_path, PERSIST="1") as run, httpx.Client(base_url=run.url, timeout=30) as client:
         large = {"text": "x" * 100_000}

@@ -35,6 +35,7 @@ def test_the_worker_function_may_send(shared_run: LocalRun, client: httpx.Client
     send_and_read_back(shared_run, client, "ada@example.com")
 
 
+@pytest.mark.long
 def test_so_may_the_worker_in_the_apis_process(tmp_path: Path) -> None:
     with local_run(tmp_path, DEBUG="1") as run, httpx.Client(base_url=run.url, timeout=30) as client:
         send_and_read_back(run, client, "bob@example.com")

@@ -13,7 +13,7 @@ from tests.e2e.local_run import READY, LocalRun, result_of, submit, wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]
 
 WRONG = """\
 from tasklane.registry import task

@@ -51,6 +51,7 @@ def dead(installation: Installation) -> int:
     return installation.depth(installation.settings.dead_letter_urls[LANE])
 
 
+@pytest.mark.long
 @pytest.mark.row("dead-letters")
 def test_tasks_whose_receives_are_burnt_come_back_and_complete(
     make_giving_up: Callable[[], Installation], record: Callable[[Figures], None]

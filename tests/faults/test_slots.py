@@ -20,6 +20,7 @@ from tests.support.waiting import wait_for
 AT_ONCE = 3
 
 
+@pytest.mark.long
 @pytest.mark.row("slot-held-by-the-dead")
 def test_the_slots_of_killed_workers_come_back(installation: Installation, record: Callable[[Figures], None]) -> None:
     services, world = installation.services(), installation.world

@@ -18,6 +18,7 @@ from tests.support.waiting import wait_for
 TEN_MINUTES_MS = 600_000
 
 
+@pytest.mark.long
 @pytest.mark.row("two-sweepers")
 def test_two_sweepers_at_once_send_each_task_once(
     make_installation: Callable[..., Installation], record: Callable[[Figures], None]

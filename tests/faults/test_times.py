@@ -44,6 +44,7 @@ def test_a_delay_of_a_second_is_kept(
 
 
 @pytest.mark.long
+@pytest.mark.long
 @pytest.mark.row("delay-queue")
 def test_a_delay_of_fourteen_minutes_is_kept(
     make_installation: Callable[..., Installation], record: Callable[[Figures], None]
@@ -51,6 +52,7 @@ def test_a_delay_of_fourteen_minutes_is_kept(
     record(long_delay(make_installation(**DEPLOYED), 14))
 
 
+@pytest.mark.long
 @pytest.mark.row("delay-index")
 def test_a_delay_of_sixteen_minutes_is_kept(
     make_installation: Callable[..., Installation], record: Callable[[Figures], None]

@@ -172,6 +172,7 @@ def test_a_function_that_the_installation_itself_knows_is_no_error(client: httpx
     assert submit_result(client, task_id, "done outside").status_code == 200
 
 
+@pytest.mark.long
 def test_twenty_workers_share_one_queue(shared_run: LocalRun, client: httpx.Client, function: str) -> None:
     """No task is handed to two of them, and none of them goes without."""
     tasks = {enqueue(client, function, [number]): number for number in range(200)}

@@ -131,6 +131,7 @@ def test_an_unknown_id_is_not_found(client: httpx.Client) -> None:
     assert answer.json()["detail"]
 
 
+@pytest.mark.long
 def test_the_highest_level_is_taken_first_and_inside_a_level_the_first_that_came(tmp_path: Path) -> None:
     """One worker, held by a long task until all others wait: then it takes level after level, each in one batch."""
     with local_run(tmp_path, DEBUG="1") as run, httpx.Client(base_url=run.url, timeout=30) as client:

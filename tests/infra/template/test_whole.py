@@ -12,10 +12,12 @@ from infra.local.deployment import from_outputs
 from tests.infra.template.conftest import Resources, of_type, references
 
 
+@pytest.mark.long
 def test_lints_as_it_stands_and_as_sam_expands_it() -> None:
     assert template_lint.all_problems() == []
 
 
+@pytest.mark.long
 def test_the_lint_sees_what_only_the_expansion_shows(raw_template: dict[str, Any]) -> None:
     broken = json.loads(json.dumps(raw_template))
     broken["Globals"]["Function"]["Environment"]["Variables"]["TASKLANE_BUCKET"] = {"Ref": "DocumentsBuckt"}
