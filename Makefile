@@ -25,6 +25,8 @@ SIDE_BY_SIDE := --numprocesses 4 --dist loadfile
 # sam is to report nothing, and to keep its own notes here instead of in the home directory.
 export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.aws-sam/cli
+# Tests and runs start many processes, and each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The directories that the editable install maps: a new one has to be installed.
 PACKAGES := $(wildcard functions/*/__init__.py infra/__init__.py)
