@@ -81,7 +81,7 @@ class Limiter:
             else:
                 to_reserve.append(message)
         wanting = self._without_doubled(to_reserve, limits, plan, now) if to_reserve else []
-        slots = self._reserve({message: limits[message] for message in wanting}, now)
+        slots = self._reserve({message: limits[message] for message in wanting}, plan.tasks, now)
         for message, slot in slots.items():
             if slot.at - now > HOLD_MS:
                 plan.later[message] = slot
@@ -115,15 +115,25 @@ class Limiter:
                 return limit_line(key)
         return None
 
-    def _reserve(self, limits: Mapping[TaskMessage, Sequence[Limit]], now: int) -> dict[TaskMessage, TimeSlot]:
+    def _reserve(
+        self, limits: Mapping[TaskMessage, Sequence[Limit]], tasks: Mapping[str, Task], now: int
+    ) -> dict[TaskMessage, TimeSlot]:
         """A time slot for each: of several rates that hold for a task, the latest. One request for each key.
 
-        Those with a limit that is another by now are left out, and the limit is read anew the next time.
+        Who comes too late by one rate keeps the slot that he has by another: each time to the end of the slower one's
+        slots, he might never start. Those with a limit that is another by now are left out, and the limit is read anew
+        the next time.
         """
         found: dict[TaskMessage, TimeSlot] = dict.fromkeys(limits, TimeSlot(now, "", now))
         rated = {limit.key: limit for some in limits.values() for limit in some if limit.rate is not None}
         for key, limit in rated.items():
-            wanting = [message for message, some in limits.items() if any(one.key == key for one in some)]
+            concerned = {m: tasks[m.task_id] for m, some in limits.items() if any(one.key == key for one in some)}
+            keeping = {m: t for m, t in concerned.items() if is_valid(t.reserved_at, t.reserved_on, [limit], now)}
+            kept = {message: TimeSlot(task.reserved_at or now, key, now) for message, task in keeping.items()}
+            found |= {message: max(found[message], slot) for message, slot in kept.items() if message in found}
+            wanting = [message for message in concerned if message not in kept]
+            if not wanting:
+                continue
             lead = min(lead_ms(limits[message]) for message in wanting)
             slots = self._control.reserve(limit, now + lead, len(wanting))
             if slots is None:

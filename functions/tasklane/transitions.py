@@ -187,8 +187,14 @@ def held(task: Task, line: str, now: int, timing: Timing) -> Task:
 
 
 def put_off(task: Task, slot: TimeSlot, now: int, timing: Timing) -> Task:
-    """A waiting task whose time has come, and whose start has a time slot, which the rate of a limit gave it."""
+    """A waiting task whose time has come, and whose start has a time slot, which the rate of a limit gave it.
+
+    The start that was announced before is void, the run is another: begun by a slow worker, it would go on without its
+    slot, and be looked after only at the slot's time.
+    """
     task = task.evolve(
+        run=task.run + 1,
+        uncounted=task.uncounted + 1,
         status=Status.PENDING,
         run_at=slot.at,
         line=rate_line(slot.key),

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from tasklane.errors import Unavailable
+from tasklane.message import TaskMessage
 from tasklane.ports import Blocked, Claim
 from tasklane.task import Status, Task
 from tasklane.throttle import LEAD_MS, Limit, Rate, is_valid
@@ -170,3 +171,29 @@ def test_a_slot_may_be_used_a_little_late(late_ms: int, valid: object) -> None:
     assert is_valid(NOW + 1000, NOW - 1, [rated], NOW) is False, "reserved before the rate was set"
     assert is_valid(None, None, [rated], NOW) is False
     assert is_valid(None, None, [Limit(key="a", max_concurrent=1)], NOW) is True
+
+
+def test_a_start_that_was_announced_before_it_was_put_off_does_not_begin(home: Installation, peak: Peak) -> None:
+    limit(home, "a", rate=Rate(count=1, period_ms=600_000))
+    tasks = submitted(home, 2, ["a"])
+    claims = [Claim(message=TaskMessage.of(task), now=NOW, lease_id="slow", lease_until=NOW + 60_000) for task in tasks]
+    home.work()
+    waiting = [task for task in tasks if home.task(task).status is Status.PENDING]
+
+    assert home.store.claim(claims) == [None, None], "its lease would be looked after when its slot comes"
+    home.clock.advance(640)
+    home.work()
+    assert [(home.task(task).status, home.task(task).attempt) for task in waiting] == [(Status.COMPLETED, 1)]
+
+
+def test_who_is_late_by_one_rate_keeps_the_slot_that_he_has_by_a_slower_one(home: Installation, peak: Peak) -> None:
+    limit(home, "slow", rate=Rate(count=1, period_ms=600_000))
+    limit(home, "fast", rate=Rate(count=10, period_ms=1_000))
+    tasks = submitted(home, 2, ["fast", "slow"])
+    home.work()
+    assert statuses(home, tasks).count(Status.COMPLETED) == 1
+
+    home.clock.advance(660)
+    home.work()
+
+    assert set(statuses(home, tasks)) == {Status.COMPLETED}
