@@ -33,10 +33,10 @@ class Held:
     """A call in a thread of its own. It and the test take turns, so that a failing example can be repeated."""
 
     def __init__(self) -> None:
-        self.entered = threading.Event()
-        """The handler has begun."""
-        self.gate = threading.Event()
-        """The handler may go on."""
+        self._entered: set[tuple[str, int]] = set()
+        """Runs whose handlers have begun."""
+        self._gate = threading.Event()
+        """The handlers that have begun may go on."""
         self.over = False
         """The call has ended, or died: a handler that it left behind is not to do anything more."""
         self.ended = False
@@ -60,6 +60,21 @@ class Held:
             self._orders.put(Order.DIE)
             self.ended = self._turns.get(timeout=PATIENCE_SECONDS)
 
+    def enter(self, task_id: str, run: int) -> threading.Event:
+        """In a handler: it has begun, and is to wait for this."""
+        gate = self._gate
+        self._entered.add((task_id, run))
+        return gate
+
+    def has_entered(self, run: Run) -> bool:
+        """Whether the handler of a run has begun."""
+        return (run.task.id, run.task.run) in self._entered
+
+    def let_go(self) -> None:
+        """Let the handlers that have begun go on; those that begin later wait for their turn."""
+        gate, self._gate = self._gate, threading.Event()
+        gate.set()
+
     def pause(self) -> Order:
         """In the process: wait for what the test says."""
         self._turns.put(False)
@@ -76,7 +91,7 @@ class Held:
             self._error = exc
         finally:
             self.over = True
-            self.gate.set()
+            self._gate.set()
             self._turns.put(True)
 
     def _wait(self) -> None:
@@ -96,18 +111,19 @@ class HeldWatch(Watch):
         if not runs:  # its outcome waits for the table or the bucket
             super()._wait(runs, ending)
             return
-        (run,) = runs
-        while not self._held.entered.wait(0.001) and not run.future.done():
-            pass  # the handler is on its way
-        if run.future.done():
+        while not all(self._held.has_entered(run) or run.future.done() for run in runs):
+            time.sleep(0.0005)  # the handlers are on their way
+        if all(run.future.done() for run in runs):
             return
         match self._held.pause():
             case Order.BEAT:
-                run.renewed = -inf
+                for run in runs:
+                    run.renewed = -inf
             case Order.TIME_OUT:
-                run.deadline = -inf
+                for run in runs:
+                    run.deadline = -inf
             case _:
-                self._held.gate.set()
+                self._held.let_go()
                 until = time.monotonic() + PATIENCE_SECONDS
-                while not run.future.done() and time.monotonic() < until:
+                while not all(run.future.done() for run in runs) and time.monotonic() < until:
                     super()._wait(runs, ending)

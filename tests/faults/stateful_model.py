@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Final
 
-from tasklane.line import is_pull
-from tasklane.ports import Change, Claim
+from tasklane.line import is_pull, is_rate
+from tasklane.ports import Change, Claim, Clock
 from tasklane.task import REOPENINGS, TRANSITIONS, CallbackState, Document, Status, Task
 from tasklane.timestamps import rfc3339
 from tasklane.transitions import MAX_DOUBLINGS, Timing
+from tests.faults.stateful_lines import Judged
+from tests.faults.stateful_restraints import Restraints
 from tests.support.builders import SECRET
 
 BOOKKEEPING: Final = frozenset({"callback", "due_at", "sends", "lease_id", "outcome_at", "delete_at"})
@@ -29,7 +31,7 @@ Request = Task | Claim | Change
 class Model:
     """Sees each write as it happens. What must not be is put down in ``wrong``: writes come from many threads."""
 
-    def __init__(self, read: Callable[[Document], Any], timing: Timing) -> None:
+    def __init__(self, read: Callable[[Document], Any], timing: Timing, clock: Clock) -> None:
         self.tasks: dict[str, Task] = {}
         """Every task as it was last written, the first accepted first."""
         self.accepted: set[str] = set()
@@ -37,6 +39,7 @@ class Model:
         self.latest = 0
         """The latest time that any process has seen."""
         self.wrong: list[str] = []
+        self.restraints = Restraints(clock, self.tasks, self.must)
         self._read = read
         self._timing = timing
         self._numbers: dict[str, int] = {}
@@ -64,7 +67,7 @@ class Model:
             self.must(self._begun[task_id, run] == 1, f"run {run} of {task_id} began twice")
         return before
 
-    def writes(self, after: Task, request: Request) -> None:
+    def writes(self, after: Task, request: Request, judged: Judged) -> None:
         """A task is ``after`` now; ``request`` is what asked for it, whether it was refused or not."""
         with self._lock:
             before = self.tasks.get(after.id)
@@ -74,6 +77,7 @@ class Model:
                 self.must(after.status.waiting and after.run == 0, f"{after} is not how a task starts")
             elif before != after:
                 self._step(before, after, request)
+                self.restraints.writes(before, after, request, judged)
             self._stands(after)
 
     def posts(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, int]:
@@ -115,7 +119,8 @@ class Model:
         self.must(forward, f"backwards: {step}")
         self.must(after.run - before.run in (0, 1), f"the run jumps: {step}")
         begins = isinstance(request, Claim)
-        self.must(begins or by_hand or before.run == after.run, f"a run out of nothing: {step}")
+        announced_anew = by_hand or (before.status.waiting and after.reserved_at not in (None, before.reserved_at))
+        self.must(begins or announced_anew or before.run == after.run, f"a run out of nothing: {step}")
         self.must(not begins or (before.status.waiting and after.status is Status.RUNNING), f"no claim: {step}")
         if isinstance(request, Change):
             self.must(request.before.run == before.run, f"written by another run than the present one: {step}")
@@ -150,7 +155,9 @@ class Model:
 
     def _stands(self, task: Task) -> None:
         self.must(0 <= task.attempt <= task.max_attempts, f"too many attempts: {task}")
-        self.must((task.status is Status.SCHEDULED) == (task.run_at is not None), f"scheduled, or not: {task}")
+        later = task.status is Status.SCHEDULED or is_rate(task.line)
+        self.must(later == (task.run_at is not None), f"for later, or not: {task}")
+        self.must(task.reserved_at is None or task.run_at in (None, task.reserved_at), f"for another time: {task}")
         running = task.status is Status.RUNNING
         self.must(running == (task.lease_until is not None), f"a lease, or none: {task}")
         self.must(task.status.final == (task.finished_at is not None), f"an end, or none: {task}")

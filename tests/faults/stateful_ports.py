@@ -10,11 +10,13 @@ from enum import Enum, auto
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from tasklane.errors import AddressRefused, Unavailable
+from tasklane.errors import AddressRefused, Contended, Unavailable
+from tasklane.line import limit_key
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import BlobStore, Blocked, Change, Claim, HttpResponse, TaskStore
 from tasklane.task import Task
 from tests.faults.stateful_held import Crash, Held
+from tests.faults.stateful_lines import KEYS, Who
 from tests.faults.stateful_model import Model, Request
 
 _T = TypeVar("_T")
@@ -29,6 +31,8 @@ class Kind(Enum):
 
     REFUSED = auto()
     """It has not happened, and the answer says so."""
+    CONTENDED = auto()
+    """The same, because others wrote there at that moment."""
     UNANSWERED = auto()
     """It has happened, and the answer got lost."""
     DIED_BEFORE = auto()
@@ -71,11 +75,11 @@ class Faults:
         kinds = [self._strike(port, number) for number in numbers]
         if Kind.DIED_BEFORE in kinds:
             raise Crash
-        reach = [n for n, kind in enumerate(kinds) if kind is not Kind.REFUSED]
+        reach = [n for n, kind in enumerate(kinds) if kind not in (Kind.REFUSED, Kind.CONTENDED)]
         answers = dict(zip(reach, act([requests[n] for n in reach]), strict=True)) if reach else {}
         if Kind.DIED_AFTER in kinds:
             raise Crash
-        return [answers[n] if kind is None else Unavailable(kind.name) for n, kind in enumerate(kinds)]
+        return [answers[n] if kind is None else _refusal(kind) for n, kind in enumerate(kinds)]
 
     def whole(self, port: str, numbers: Sequence[int], act: Callable[[], _R]) -> _R:
         """Make a request that succeeds or fails as a whole. Raises Unavailable."""
@@ -98,17 +102,20 @@ class Faults:
 class FaultyStore:
     """The store under test. The model sees every write; a process that is held waits before each of its own."""
 
-    def __init__(self, store: TaskStore, faults: Faults, model: Model) -> None:
+    def __init__(
+        self, store: TaskStore, faults: Faults, model: Model, who: Who | None = None, held: Held | None = None
+    ) -> None:
         self._store = store
         self._faults = faults
         self._model = model
+        self._who = who
+        self._held = held
         self._writing = threading.Lock()
-        self._held: Held | None = None
 
-    def of(self, held: Held) -> "FaultyStore":
-        """As a held process sees it: in one piece, since it takes turns with the test in a single thread."""
-        mine = FaultyStore(self._store, self._faults, self._model)
-        mine._writing, mine._held = self._writing, held
+    def of(self, who: Who, held: Held | None) -> "FaultyStore":
+        """As one process sees it. If it is held, in one piece: it takes turns with the test in a single thread."""
+        mine = FaultyStore(self._store, self._faults, self._model, who, held)
+        mine._writing = self._writing
         return mine
 
     @property
@@ -144,7 +151,9 @@ class FaultyStore:
         return self._faults.whole("due", numbers, lambda: [task_id for one in shards for task_id in ask(one)])[:limit]
 
     def in_line(self, line: str, limit: int) -> list[str]:
-        return self._store.in_line(line, limit)
+        key = limit_key(line)
+        numbers = [KEYS.index(key) if key in KEYS else 0]
+        return self._faults.whole("line", numbers, lambda: self._store.in_line(line, limit))
 
     def failures(self, shard: str, start: int, limit: int, *, newest: bool = True) -> list[tuple[int, str]]:
         return self._store.failures(shard, start, limit, newest=newest)
@@ -155,6 +164,8 @@ class FaultyStore:
     def _write(
         self, port: str, requests: Sequence[_Request], act: Callable[[Sequence[_Request]], Sequence[_R | Unavailable]]
     ) -> list[_R | Unavailable]:
+        assert self._who is not None
+        judged = {_task_id(request): self._model.restraints.judge(request, self._who) for request in requests}
         if self._held is not None and port != "renew":  # a heartbeat is waited for where it begins
             self._held.pause()
 
@@ -163,11 +174,15 @@ class FaultyStore:
             with self._writing:
                 answers = act(reached)
                 for task_id, task in self._store.get(list(asked)).items():
-                    self._model.writes(task, asked[task_id])
+                    self._model.writes(task, asked[task_id], judged[task_id])
             return answers
 
         numbers = [self._model.number(_task_id(request)) for request in requests]
         return self._faults.batch(port, numbers, requests, seen)
+
+
+def _refusal(kind: Kind) -> Unavailable:
+    return Contended(kind.name) if kind is Kind.CONTENDED else Unavailable(kind.name)
 
 
 def _task_id(request: Request) -> str:
@@ -190,14 +205,16 @@ class Sends(Protocol[_M_contra]):
 class FaultyQueue(Generic[_M]):
     """A queue under test; a process that is held waits before each send."""
 
-    def __init__(self, queue: Sends[_M], port: str, faults: Faults, model: Model, held: Held | None) -> None:
+    def __init__(self, queue: Sends[_M], port: str, faults: Faults, model: Model, who: Who, held: Held | None) -> None:
         self._queue = queue
         self._port = port
         self._faults = faults
         self._model = model
+        self._who = who
         self._held = held
 
     def send(self, messages: Sequence[_M]) -> list[Unavailable | None]:
+        self._model.restraints.standing.sends(messages, self._who)
         if self._held is not None:
             self._held.pause()
         numbers = [self._model.number(message.task_id) for message in messages]

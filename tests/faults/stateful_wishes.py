@@ -6,15 +6,28 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
+from tasklane.line import lane_target, type_target
 from tasklane.submit import Submission
 from tasklane.task import REOPENINGS, CallbackEvent, Task
+from tasklane.throttle import Rate
+from tests.faults.stateful_handlers import PAD, STEPS
 from tests.faults.stateful_held import Order
+from tests.faults.stateful_lines import KEYS
 from tests.faults.stateful_ports import Kind, Trouble
-from tests.faults.stateful_world import PAD, STEPS
 
 DAY: Final = 86_400
 JUMPS: Final = (-20, -1, 1, 10, 45, 100, 400, 1000, 4000, DAY, 3 * DAY, 45 * DAY)
-PORTS: Final = ("put", "get", "claim", "save", "renew", "due", "lanes", "callbacks", "blob", "post")
+PORTS: Final = ("put", "get", "claim", "save", "renew", "due", "line", "lanes", "callbacks", "blob", "post")
+CONTROL_PORTS: Final = ("pauses", "limits", "slots", "notes", "dead")
+TARGETS: Final = (lane_target(3), lane_target(5), *map(type_target, ("plain", "async", "external")))
+"""What is paused now and then."""
+RATES: Final = (
+    Rate(count=5, period_ms=10_000),
+    Rate(count=2, period_ms=60_000, burst=2),
+    Rate(count=1, period_ms=600_000),
+    Rate(count=1, period_ms=3_000_000),
+)
+"""From starts that a worker waits for to such as are further off than a queue can carry."""
 
 numbers = st.integers(0, 23)
 orders = st.lists(numbers, min_size=1, max_size=6)
@@ -22,7 +35,7 @@ delays = st.sampled_from([0, 1, 30, 890, 900, 901, 3600, 40 * DAY, 300 * DAY])
 priorities = st.none() | st.integers(1, 5)
 troubles = st.none() | st.builds(
     Trouble,
-    port=st.sampled_from(PORTS),
+    port=st.sampled_from(PORTS + CONTROL_PORTS),
     kind=st.sampled_from(Kind),
     whom=st.integers(1, 7),
     times=st.integers(1, 5),
@@ -32,6 +45,14 @@ answers = st.sampled_from([200, 200, 204, 500, 429, 410, 302, 0, 1])
 orders_to_held = st.lists(st.sampled_from([*Order, Order.GO, Order.GO]), max_size=4)
 outside_words = st.sampled_from(["complete", "complete", "fail", "heartbeat"])
 """What external workers say."""
+targets = st.sampled_from(TARGETS)
+keys = st.sampled_from(KEYS)
+limits = st.fixed_dictionaries(
+    {"max_concurrent": st.sampled_from([None, 0, 1, 1, 2]), "rate": st.none() | st.sampled_from(RATES)}
+)
+"""Neither of both: no limit."""
+happenings = st.sampled_from(["work", "work", "work twice", "wait", "lose", "limit", "pause", "resume"])
+"""What others do while one of a crowd is held on its way."""
 actions = st.sampled_from(["cancel", "retry", "redeliver", "reschedule"])
 changes = st.fixed_dictionaries({"delay": delays, "priority": priorities})
 wishes = st.fixed_dictionaries(
@@ -47,6 +68,7 @@ wishes = st.fixed_dictionaries(
         "timeout_seconds": st.sampled_from([20, 60, 300, 900]),
         "priority": priorities,
         "retry": st.none() | st.sampled_from([{"pauses": [0]}, {"pauses": [1, 1000]}, {"max_age_seconds": 3000}]),
+        "throttle_keys": st.sampled_from([(), KEYS[:1], KEYS[:1], KEYS[1:], KEYS]),
         "key": st.none() | st.sampled_from(["a", "b"]),
         "differs": st.booleans(),
     }
@@ -59,6 +81,8 @@ def a_submission(wish: Mapping[str, Any], now: int, asked: MutableMapping[str, S
     steps, large, differs = wish.pop("steps"), wish.pop("large"), wish.pop("differs")
     key, callback, expires_in = wish.pop("key"), wish.pop("callback"), wish.pop("expires_in")
     events = wish.pop("events")
+    if wish["type"] == "external":
+        wish["throttle_keys"] = ()
     start = now + (wish["delay_seconds"] or 0) * 1000
     new = Submission(
         **wish,
@@ -73,6 +97,13 @@ def a_submission(wish: Mapping[str, Any], now: int, asked: MutableMapping[str, S
         return new
     first = asked.setdefault(key, new)
     return replace(first, request_hash="other") if differs else first
+
+
+def to_start_now(wish: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A wish for a task that a worker starts at once, if the limit of a key lets it."""
+    here = {"type": "async" if wish["type"] == "async" else "plain", "delay_seconds": None, "key": None}
+    both = wish["throttle_keys"] == KEYS
+    return {**wish, **here, "throttle_keys": KEYS if both else (key,)}
 
 
 def is_allowed(task: Task, action: str) -> bool:

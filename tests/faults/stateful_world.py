@@ -1,210 +1,44 @@
 """An installation for the stateful test: processes with clocks of their own over one store, one set of queues."""
 
-import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
-
-from pydantic import BaseModel
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from tasklane import document
-from tasklane.adapters.memory import (
-    ManualClock,
-    MemoryCallbackQueue,
-    MemoryControlStore,
-    MemoryMailer,
-    MemoryQueues,
-    MemoryTaskQueue,
-    StaticSigningSecrets,
-)
-from tasklane.announce import Announcer
+from tasklane.adapters.memory import ManualClock, MemoryQueues
 from tasklane.batch import run_batch
-from tasklane.callback import DeliverCallbacks
-from tasklane.context import TaskContext
-from tasklane.errors import Continue, NonRetryable, RetryLater
-from tasklane.execute import Execute
-from tasklane.fetch import Fetch
-from tasklane.lease import Leases
-from tasklane.listing import ListCallbacks
-from tasklane.manage import ManageTasks, ReadTasks
 from tasklane.message import CallbackMessage, TaskMessage
-from tasklane.ports import BlobStore, Delivery, TaskStore
-from tasklane.registry import Registry
-from tasklane.retry import RetryPolicy
-from tasklane.submit import Submit
-from tasklane.sweep import Sweep
-from tasklane.task import CallbackEvent, Task
-from tasklane.task_types import TaskTypes
-from tasklane.transitions import Timing
-from tasklane.watch import Watch
-from tests.faults.stateful_held import Crash, Held, HeldWatch, Order
+from tasklane.ports import BlobStore, ControlStore, Delivery, TaskStore
+from tests.faults.stateful_handlers import task_types
+from tests.faults.stateful_held import Crash, Held, Order
 from tests.faults.stateful_model import Model
-from tests.faults.stateful_ports import Faults, FaultyBlobs, FaultyQueue, FaultyStore, Receiver
-from tests.support.builders import NOW, SECRET
+from tests.faults.stateful_ports import Faults, FaultyStore
+from tests.faults.stateful_process import TIMING, Process, SkewedClock
+from tests.support.builders import NOW
 
 CALLBACKS: Final = 0
 PROCESSES: Final = 4
-TIMING: Final = Timing()
-PAD: Final = "x" * 5000
-"""Makes a document too large for a record."""
-
-
-class Job(BaseModel):
-    """What a task's handler does: the first call takes the first of ``steps``, and so on; after that all goes well."""
-
-    steps: list[str] = []
-    pad: str = ""
-
-
-ERRORS: Final[Mapping[str, Callable[[], BaseException]]] = {
-    "fails": lambda: OSError("the disk is full"),
-    "is hopeless": lambda: NonRetryable("no such file"),
-    "asks for a pause": lambda: RetryLater("busy", 30),
-    "asks for an hour": lambda: RetryLater("closed", 3600),
-    "goes on": lambda: Continue({"page": 1}),
-    "goes on in an hour": lambda: Continue({"page": 2, "pad": PAD}, after=3600),
-    "leaves": SystemExit,
-}
-STEPS: Final = (*ERRORS, "keeps and fails", "listens", "returns nonsense", "returns much")
-
-
-def act(step: str, held: Held | None, context: TaskContext) -> Any:
-    """One call of a handler, when it has been let go on."""
-    if held is not None and held.over:
-        raise RuntimeError("its process is gone")
-    if step in ERRORS:
-        error = ERRORS[step]()
-        raise error
-    if step == "keeps and fails":
-        context.checkpoint({"page": 3})
-        raise OSError("the disk is full")
-    if step == "listens":
-        context.progress(0.5)
-    result = {"run": context._run, "pad": PAD if step == "returns much" else ""}
-    return object() if step == "returns nonsense" else result
-
-
-def task_types(model: Model, held: Held | None = None) -> Registry:
-    """A plain handler, an async one, and work for others."""
-    registry = Registry()
-
-    def begin(payload: Job, context: TaskContext) -> str:
-        calls = model.begins(context.task_id, context._run)
-        if held is not None:
-            held.entered.set()
-        return payload.steps[calls] if calls < len(payload.steps) else "does well"
-
-    @registry.task("plain", retry=RetryPolicy(base_seconds=8), max_continuations=2)
-    def plain(payload: Job, context: TaskContext) -> Any:
-        step = begin(payload, context)
-        if held is not None:
-            held.gate.wait()
-        return act(step, held, context)
-
-    @registry.task("async", priority=5, retry=RetryPolicy.listed(0, 20, 2000), max_continuations=2)
-    async def asynchronous(payload: Job, context: TaskContext) -> Any:
-        step = begin(payload, context)
-        while held is not None and not held.gate.is_set():  # noqa: ASYNC110 - another thread opens the gate
-            await asyncio.sleep(0.001)
-        return act(step, held, context)
-
-    registry.declare_external("external")
-    return registry
-
-
-class SkewedClock:
-    """A process' clock: the world's, some seconds off."""
-
-    def __init__(self, true: ManualClock, model: Model) -> None:
-        self.skew_seconds = 0
-        self._true = true
-        self._model = model
-
-    def now(self) -> int:
-        now = self._true.now() + self.skew_seconds * 1000
-        self._model.latest = max(self._model.latest, now)
-        return now
-
-
-class PromptAnnouncer(Announcer):
-    """Tells from threads of their own, as ever, but has told when it returns: an example must be repeatable."""
-
-    def announce(self, event: CallbackEvent, tasks: Iterable[Task]) -> None:
-        super().announce(event, tasks)
-        while (thread := self._thread) is not None:
-            thread.join()
-
-
-class Process:
-    """The use cases as one process has them."""
-
-    def __init__(self, world: "World", clock: SkewedClock, held: Held | None = None) -> None:
-        faults, model = world.faults, world.model
-        blobs = FaultyBlobs(world.blobs, faults, model)
-        lanes = FaultyQueue[TaskMessage](MemoryTaskQueue(world.queues, clock), "lanes", faults, model, held)
-        callbacks = FaultyQueue[CallbackMessage](
-            MemoryCallbackQueue(world.queues, clock), "callbacks", faults, model, held
-        )
-        registry = task_types(world.model, held) if held else world.registry
-        store = world.store.of(held) if held else world.store
-        ports: dict[str, Any] = {"store": store, "clock": clock, "timing": TIMING}
-        types = TaskTypes(registry=registry, control=world.control, clock=clock)
-        both: dict[str, Any] = {"queue": lanes, "callback_queue": callbacks, "types": types}
-        control: dict[str, Any] = {"control": world.control}
-        self.clock = clock
-        self.receiver = Receiver(faults, model, held)
-        self.submit = Submit(**ports, queue=lanes, blobs=blobs, types=types)
-        self.execute = Execute(
-            **ports,
-            **both,
-            **control,
-            registry=registry,
-            blobs=blobs,
-            downloader=self.receiver,
-            mailer=MemoryMailer(),
-            random=_half,
-        )
-        announcer = PromptAnnouncer(callback_queue=MemoryCallbackQueue(world.queues, clock), clock=clock)
-        parts: dict[str, Any] = {"invoker": self.execute._invoker, "announcer": announcer}
-        self.execute._announcer = announcer
-        self.execute._watch = HeldWatch(held, **ports, **parts) if held else Watch(**ports, **parts)
-        self.sweep = Sweep(**ports, **both, **control, random=_half)
-        self.deliver = DeliverCallbacks(
-            **ports,
-            callback_queue=callbacks,
-            blobs=blobs,
-            sender=self.receiver,
-            secrets=StaticSigningSecrets(SECRET),
-            random=_half,
-        )
-        queues: dict[str, Any] = {"queue": lanes, "callback_queue": callbacks}
-        self.fetch = Fetch(**ports, **queues, **control)
-        self.leases = Leases(**ports, **queues, blobs=blobs, types=types, random=_half)
-        self.fetch._announcer = self.leases._announcer = announcer
-        read = ReadTasks(store=ports["store"], blobs=blobs, clock=clock)
-        self.manage = ManageTasks(**ports, **both, read=read)
-        self.listing = ListCallbacks(store=ports["store"], clock=clock)
-
-    def close(self) -> None:
-        self.execute.close()
 
 
 class World:
-    """Everything there is. ``store`` and ``blobs`` are the adapters under test."""
+    """Everything there is. ``store``, ``control`` and ``blobs`` are the adapters under test."""
 
-    def __init__(self, store: TaskStore, blobs: BlobStore) -> None:
+    def __init__(self, store: TaskStore, control: ControlStore, blobs: BlobStore) -> None:
         self.clock = ManualClock(NOW)
         self.faults = Faults()
-        self.model = Model(lambda kept: document.read(kept, blobs), TIMING)
+        self.model = Model(lambda kept: document.read(kept, blobs), TIMING, self.clock)
         self.store = FaultyStore(store, self.faults, self.model)
         self.blobs = blobs
         self.queues = MemoryQueues(self.clock)
-        self.control = MemoryControlStore()
+        self.dead = MemoryQueues(self.clock)
+        """Their dead-letter queues."""
+        self.control = control
         self.registry = task_types(self.model)
         self.clocks = [SkewedClock(self.clock, self.model) for _ in range(PROCESSES)]
         self.held: list[Held] = []
-        self._processes = [Process(self, clock) for clock in self.clocks]
+        self._processes = [Process(self, number) for number in range(PROCESSES)]
         self._gone: list[Process] = []
+        self._passed = 0.0
 
     def run(self, number: int, call: Callable[[Process], object]) -> None:
         """Let a process do something; where it dies of it, another one takes its place."""
@@ -213,12 +47,12 @@ class World:
             call(process)
         except Crash:
             self._gone.append(process)
-            self._processes[number % PROCESSES] = Process(self, process.clock)
+            self._processes[number % PROCESSES] = Process(self, process.number)
 
     def hold(self, number: int, call: Callable[[Process], object]) -> Held:
         """Let a process do something step by step, while others do what they do; it waits before its first write."""
         held = Held()
-        process = Process(self, self.clocks[number % PROCESSES], held)
+        process = Process(self, number % PROCESSES, held)
         self._gone.append(process)
         self.held.append(held)
         held.start(lambda: call(process))
@@ -234,10 +68,23 @@ class World:
     def pass_time(self, seconds: float) -> None:
         """Let time pass, for everybody. No process lives for days."""
         self.clock.advance(seconds)
+        self._passed += max(0.0, seconds)
+        if seconds < 0:
+            for number in range(PROCESSES):
+                self.model.restraints.misses(number)
         if seconds > 86_400:
             for held in self.held:
                 held.kill()
             self.held = []
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return self._passed
+
+    def set_clock(self, number: int, skew_seconds: int) -> None:
+        """Set the clock of a process."""
+        self.clocks[number % PROCESSES].skew_seconds = skew_seconds
+        self.model.restraints.misses(number % PROCESSES)
 
     def wait_until(self, moment: int) -> None:
         """Let time pass until then, if it has not."""
@@ -268,6 +115,21 @@ class World:
         self.queues.release(lane, [one.handle for one in ready], 0)
         return taken
 
+    def give_up(self, lane: int, batch: Sequence[Delivery]) -> None:
+        """A queue gives up messages that were received too often."""
+        for one in batch:
+            self.dead.send(lane, one.body, 0)
+        self.queues.acknowledge(lane, [one.handle for one in batch])
+
+    def dead_letters(self, lane: int) -> list[str]:
+        """The bodies of a queue's dead letters; those that somebody has received and not removed are seen again."""
+        self.dead.release(lane, list(self.dead._queues[lane].in_flight), 0)
+        return [body for _, _, body in self.dead._queues[lane].waiting]
+
+    def on_the_way(self, lane: int) -> list[str]:
+        """The bodies of all messages in a queue."""
+        return [body for _, _, body in self.queues._queues[lane].waiting]
+
     def first(self, lane: int) -> str:
         """The id of the task that the first of the lane's messages is about."""
         (first,) = self.take(lane, [0])
@@ -297,7 +159,3 @@ class World:
         arrival = self.next_arrival(*range(6))
         times = (arrival, *(task.due_at for task in self.model.tasks.values()))
         return min((time for time in times if time is not None), default=None)
-
-
-def _half() -> float:
-    return 0.5

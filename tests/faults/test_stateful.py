@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tasklane.adapters.control import DynamoDbControlStore
 from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.adapters.items import shard_of
-from tasklane.adapters.memory import MemoryBlobStore, MemoryTaskStore
+from tasklane.adapters.memory import MemoryBlobStore, MemoryControlStore, MemoryTaskStore
 from tasklane.adapters.s3 import S3BlobStore
 from tasklane.errors import Unavailable
 from tasklane.task import Task
@@ -24,8 +25,8 @@ from tests.support.engine import Aws
 class ShardsInUse(DynamoDbTaskStore):
     """Leaves out the shards without a task: each is a query in every sweep that finds nothing."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, **others: Any) -> None:
+        super().__init__(*arguments, **others)
         self.shards = []
 
     def put(self, tasks: Sequence[Task]) -> list[Task | Unavailable]:
@@ -47,30 +48,49 @@ def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def drive(make_world: Callable[[], World], monkeypatch: pytest.MonkeyPatch, *, examples: int, steps: int) -> None:
     class Machine(Tasklane):
         def __init__(self) -> None:
+            world = make_world()
             monkeypatch.setattr("tasklane.ids.os", SimpleNamespace(urandom=random.Random(0).randbytes))
-            super().__init__(make_world())
+            for module in ("chain", "standing"):
+                monkeypatch.setattr(f"tasklane.{module}.time", SimpleNamespace(monotonic=world.monotonic))
+            super().__init__(world)
 
     chosen = settings(max_examples=examples, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Machine, settings=chosen)
 
 
+def in_memory() -> World:
+    control = MemoryControlStore()
+    return World(MemoryTaskStore(control), control, MemoryBlobStore())
+
+
+def on_the_engine(aws: Aws) -> Callable[[], World]:
+    blobs = S3BlobStore(aws.s3, aws.a_bucket())
+
+    def world() -> World:
+        tasks, control = aws.a_table(), aws.a_control_table()
+        store = ShardsInUse(aws.dynamodb, tasks, control_table=control)
+        return World(store, DynamoDbControlStore(aws.dynamodb, control), blobs)
+
+    return world
+
+
 @pytest.mark.slow
 def test_the_promises_hold_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    drive(
-        lambda: World(MemoryTaskStore(), MemoryBlobStore()),
-        monkeypatch,
-        examples=200,
-        steps=40,
-    )
+    drive(in_memory, monkeypatch, examples=90, steps=40)
 
 
 @pytest.mark.slow
 @pytest.mark.engine
 def test_the_promises_hold_on_the_engine(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    blobs = S3BlobStore(aws.s3, aws.a_bucket())
-    drive(
-        lambda: World(ShardsInUse(aws.dynamodb, aws.a_table()), blobs),
-        monkeypatch,
-        examples=20,
-        steps=25,
-    )
+    drive(on_the_engine(aws), monkeypatch, examples=5, steps=20)
+
+
+@pytest.mark.long
+def test_the_promises_hold_in_memory_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    drive(in_memory, monkeypatch, examples=600, steps=50)
+
+
+@pytest.mark.long
+@pytest.mark.engine
+def test_the_promises_hold_on_the_engine_for_long(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    drive(on_the_engine(aws), monkeypatch, examples=30, steps=30)
