@@ -29,13 +29,6 @@ class Connection:
     def send(self, content: bytes) -> None:
         self._connection.sendall(content)
 
-    def drip(self, content: bytes, pause_seconds: float) -> None:
-        """Send byte by byte, until all is sent or the client has gone."""
-        for byte in content:
-            self.send(bytes([byte]))
-            if self._stopped.wait(pause_seconds):
-                return
-
     def hang(self) -> None:
         """Say nothing more until the test is over."""
         self._stopped.wait()

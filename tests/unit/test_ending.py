@@ -22,6 +22,7 @@ from tests.support.waiting import wait_for
 LARGE = "x" * (INLINE_LIMIT + 1)
 MANY = 50
 """More tries than the pauses between them are listed for."""
+FOR_EVER = 10**9
 
 
 @pytest.fixture(autouse=True)
@@ -55,14 +56,12 @@ def execute(home: Installation, tasks: list[Task], remaining: Callable[[], float
     return home.services.execute([a_message(task) for task in tasks], remaining)
 
 
-def time_for(tries: int) -> Callable[[], float]:
-    """An invocation that is at its end when it has been asked so often how much time is left."""
-    asked = 0
+def time_for(home: Installation, tasks: Sequence[Task], tries: int) -> Callable[[], float]:
+    """An invocation that is at its end when so many writes of all these tasks together were tried."""
 
     def remaining() -> float:
-        nonlocal asked
-        asked += 1
-        return 900.0 if asked <= tries else LAST_TRY_SECONDS
+        tried = [changes for changes in home.store.saved if len(changes) == len(tasks)]
+        return 900.0 if len(tried) < tries else LAST_TRY_SECONDS
 
     return remaining
 
@@ -118,9 +117,9 @@ def test_without_time_it_is_left_to_the_sweeper_and_counts_as_unwritten(
     home: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
     tasks = kept(home, "small", 2)
-    home.store.refuse("save", 10_000)
+    home.store.refuse("save", FOR_EVER)
 
-    report = execute(home, tasks, time_for(20))
+    report = execute(home, tasks, time_for(home, tasks, 20))
 
     assert {home.task(task).status for task in tasks} == {Status.RUNNING}
     assert (report.outcomes, report.unwritten, report.unhandled) == ((), 2, frozenset())
@@ -209,11 +208,14 @@ def test_a_result_that_is_not_kept_when_time_is_up_fails_the_attempt(
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (task,) = kept(home, "large")
-    over = threading.Event()
-    monkeypatch.setattr(home.blobs, "put", lambda *_: over.wait(20))
+    asked, over = threading.Event(), threading.Event()
 
-    asked = iter([900.0] * 20)
-    execute(home, [task], lambda: next(asked, 1.0))
+    def silent(*_: object) -> None:
+        asked.set()
+        over.wait(20)
+
+    monkeypatch.setattr(home.blobs, "put", silent)
+    execute(home, [task], lambda: 1.0 if asked.is_set() else 900.0)
     over.set()
 
     ended = home.task(task)

@@ -1,13 +1,14 @@
 """What the tests of outbound HTTP share: a real server on 127.0.0.1, and clients that may or may not reach it."""
 
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from tasklane.adapters.http import HttpClient, OutboundGuard
-from tests.support.receiver import Receiver, a_receiver
+from tests.support.receiver import Connection, Receiver, a_receiver
 
 PATIENT = 10.0
 BODY = b'{"a":1}'
@@ -33,6 +34,39 @@ def strict() -> Iterator[HttpClient]:
     client = HttpClient(OutboundGuard())
     yield client
     client.close()
+
+
+class Slowness:
+    """A clock on which a second passes whenever a client looks at it, and answers that come a byte a second.
+
+    So it does not matter how fast this machine is. A client that looks no more still gets its bytes, and is found out.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._looks = threading.Semaphore(0)
+
+    def monotonic(self) -> float:
+        self._now += 1
+        self._looks.release()
+        return self._now
+
+    def drip(self, connection: Connection, content: bytes) -> None:
+        for byte in content:
+            self._looks.acquire(timeout=0.02)
+            connection.send(bytes([byte]))
+
+    def end(self) -> None:
+        """Let receivers find out that nobody listens any more."""
+        self._looks.release(100_000)
+
+
+@pytest.fixture
+def slowness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slowness]:
+    slowness = Slowness()
+    monkeypatch.setattr("tasklane.adapters.http.time", slowness)
+    yield slowness
+    slowness.end()
 
 
 def resolving(*addresses: str) -> Any:
