@@ -56,9 +56,10 @@ def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
         secrets=StaticSigningSecrets(SECRET),
         mailer=MemoryMailer(),
     )
-    if point := environment.get(crash.VARIABLE):
-        if actor == "work":
-            vars(services)["source"] = ShortPolls(services.source)
+    point = environment.get(crash.VARIABLE)
+    if actor == "work":
+        vars(services)["source"] = Counted(ShortPolls(services.source) if point else services.source, world)
+    if point:
         services = crash.mortal(services, folder, point)
     ACTORS[actor](services, world)
 
@@ -79,6 +80,39 @@ class ShortPolls:
 
     def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
         self._source.release(lane, handles, delay_seconds)
+
+
+class Counted:
+    """Tells the world how many messages this process has received and not let go of."""
+
+    def __init__(self, source: MessageSource, world: World) -> None:
+        self._source = source
+        self._world = world
+        self._in_hand = 0
+        self._counting = threading.Lock()
+
+    def receive(self, lane: int, limit: int, wait_seconds: int) -> list[Delivery]:
+        found = self._source.receive(lane, limit, wait_seconds)
+        self._count(len(found))
+        return found
+
+    def acknowledge(self, lane: int, handles: Sequence[str]) -> None:
+        try:
+            self._source.acknowledge(lane, handles)
+        finally:
+            self._count(-len(handles))
+
+    def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
+        try:
+            self._source.release(lane, handles, delay_seconds)
+        finally:
+            self._count(-len(handles))
+
+    def _count(self, change: int) -> None:
+        if change:
+            with self._counting:
+                self._in_hand += change
+                self._world.note_in_hand(self._in_hand)
 
 
 def work(services: Services, world: World) -> None:

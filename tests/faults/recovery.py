@@ -12,7 +12,8 @@ from tests.faults.installation import Installation
 from tests.support.waiting import wait_for
 
 IDLE_SECONDS = 0.6
-"""Nothing has changed for so long: what is not done now waits for its time, so the clock may be set ahead."""
+"""Nobody has had anything in hand, and nothing has changed, for so long: what is not done now waits for its time, so
+the clock may be set ahead."""
 
 
 def has_ended(task: Task) -> bool:
@@ -61,7 +62,7 @@ def recover_there(
     services: Services,
     tasks: Sequence[Task],
     *,
-    seconds: float = 30.0,
+    seconds: float = 120.0,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Task]:
     """Sweep here, while worker processes work, until every task has ended; the tasks.
@@ -73,14 +74,14 @@ def recover_there(
 
 
 class _Stillness:
-    """Tells when nothing has moved for a while."""
+    """Tells when nobody is busy and nothing has moved for a while."""
 
     def __init__(self) -> None:
         self._last: object = None
         self._since = time.monotonic()
 
-    def lasts(self, state: object) -> bool:
-        if state != self._last:
+    def lasts(self, state: object, *, busy: bool) -> bool:
+        if busy or state != self._last:
             self._last, self._since = state, time.monotonic()
         if time.monotonic() - self._since < IDLE_SECONDS:
             return False
@@ -99,6 +100,6 @@ def _step(
     now = installation.tasks(tasks)
     if len(now) == len(tasks) and all(map(has_ended, now)):
         return True
-    if stillness.lasts(now):
+    if stillness.lasts(now, busy=installation.world.somebody_is_busy):
         sweep_when_due(installation, services, now)
     return False

@@ -11,7 +11,7 @@ from tasklane.context import TaskContext
 from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
 
-GATE_SECONDS = 60.0
+GATE_SECONDS = 120.0
 POLL_SECONDS = 0.01
 LARGE = 6000
 """Characters of a document that is too large for a record."""
@@ -70,6 +70,18 @@ class World:
         found = [Effect(task_id=a, attempt=int(b), pid=int(c)) for a, b, c in (line.split() for line in lines)]
         return [one for one in found if task_id in (None, one.task_id)]
 
+    def note_in_hand(self, count: int) -> None:
+        """Say how many messages this process has in hand."""
+        new = self.folder / f"new-in-hand-{os.getpid()}"
+        new.write_text(str(count))
+        new.rename(self.folder / f"in-hand-{os.getpid()}")
+
+    @property
+    def somebody_is_busy(self) -> bool:
+        """True while a process that lives has a message in hand."""
+        notes = self.folder.glob("in-hand-*")
+        return any(int(note.read_text()) and _lives(int(note.name.rpartition("-")[2])) for note in notes)
+
     def open_gate(self, task_id: str) -> None:
         (self.folder / f"gate-{task_id}").touch()
 
@@ -80,6 +92,14 @@ class World:
                 return
             patience.wait(POLL_SECONDS)
         raise TimeoutError("nobody opened the gate")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def task_types(world: World) -> Registry:

@@ -90,7 +90,7 @@ def test_receivers_that_never_answer_keep_no_callback_from_the_others(
         well_at = installation.clock.now()
         mute.well.set()
         dripping.well.set()
-        recover_there(installation, services, [*untold, *told], seconds=120)
+        recover_there(installation, services, [*untold, *told])
         answered = {**good.answered, **mute.answered, **dripping.answered}
 
     assert all(map(is_delivered, installation.tasks([*untold, *told])))

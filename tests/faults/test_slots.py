@@ -35,7 +35,7 @@ def test_the_slots_of_killed_workers_come_back(installation: Installation, recor
         for task in tasks:
             world.open_gate(task.id)
         running += [start(installation), start(installation)]
-        recover_there(installation, services, tasks, seconds=60)
+        recover_there(installation, services, tasks)
 
     ended = installation.tasks(tasks)
     assert {task.status for task in ended} == {Status.COMPLETED}
@@ -74,7 +74,7 @@ def test_a_limit_holds_while_a_fifth_of_all_requests_breaks(
         wait_for(lambda: sum(task.status.final for task in installation.tasks(tasks)) > 10, seconds=60)
         running[0].kill()
         running.append(start(installation))
-        recover_there(installation, services, tasks, seconds=120)
+        recover_there(installation, services, tasks)
         proxy.plan = no_faults
         watching.set()
         observer.join()
