@@ -7,7 +7,7 @@ packages.
 from __future__ import annotations
 
 import os
-import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST_INVOCATION = 900.0
+# Lambda workers outlive the engine by a moment, in which they still write: a folder is only removed for good when they
+# are gone. What is killed may be in the middle of a last write, so once more.
+END_ALL = 'kill -s KILL -- "-$1"; for _ in 1 2 3 4 5; do rm -rf "$2" && exit; sleep 1; done'
 
 
 def main() -> None:
-    """Run the engine; if the run was killed, remove the scratch folder that it would have removed."""
+    """Run the engine; if the run was killed, end its Lambda workers and remove the scratch folder in its place."""
     parent = os.getppid()
-    Parent(int(sys.argv[1])).end_with_it()
+    Parent(int(sys.argv[1])).end_with_it(end_all)
     sys.argv = ["ministack"]
     from ministack.app import main as run_engine  # noqa: PLC0415 - half a second; the lifeline comes first
 
@@ -35,7 +38,13 @@ def main() -> None:
         run_engine()
     finally:
         if os.getppid() != parent:
-            shutil.rmtree(Path(tempfile.gettempdir()).parent, ignore_errors=True)
+            end_all()
+
+
+def end_all() -> None:
+    """Let a process of another group end this one with all that it has started, and remove their folder."""
+    scratch = Path(tempfile.gettempdir()).parent
+    subprocess.Popen(["/bin/sh", "-c", END_ALL, "sh", str(os.getpgrp()), str(scratch)], start_new_session=True)
 
 
 def let_invocations_end() -> None:

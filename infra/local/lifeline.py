@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
 STOP_SECONDS = 8.0
@@ -121,15 +121,21 @@ class Parent:
         """Wait for a line of the parent; empty if the parent is gone."""
         return self._lines.readline()
 
-    def end_with_it(self) -> None:
-        """From now on, end this process (SIGTERM, and SIGKILL if that does not do it) when the parent is gone."""
+    def end_with_it(self, last: Callable[[], object] = lambda: None) -> None:
+        """From now on, end this process (SIGTERM, and SIGKILL if that does not do it) when the parent is gone.
+
+        last: what is still to be done before SIGKILL, which leaves nothing the time to be tidy.
+        """
 
         def wait() -> None:
             while self._socket.recv(1024):
                 pass
             os.kill(os.getpid(), signal.SIGTERM)
             threading.Event().wait(STOP_SECONDS)
-            os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                last()
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
 
         threading.Thread(target=wait, name="lifeline", daemon=True).start()
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.e2e.local_run import LocalRun, local_run, wait_for
+from tests.e2e.local_run import LocalRun, local_run
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -99,7 +100,7 @@ def ran(folder: Path, name: str, count: int, seconds: float) -> list[Ran]:
         mine = sorted((one for one in found if one.name == name), key=lambda one: one.begun)
         return mine if len(mine) >= count else None
 
-    found: list[Ran] = wait_for(read, seconds, f"{count} runs of {name}")
+    found: list[Ran] = wait_for(read, f"{count} runs of {name}", seconds=seconds)
     return found
 
 
@@ -146,7 +147,7 @@ def test_so_many_at_once_and_hardly_slower_than_that_allows(
             print(f"({took / ideal:.2f} × ideal; {since:.2f} s since the first was submitted)")
         assert len(runs) == tasks
         assert most_at_once(runs) <= at_once
-        wait_for(lambda: client.get("/v1/limits/four").json()["in_use"] == 0, 10, "every slot given back")
+        wait_for(lambda: client.get("/v1/limits/four").json()["in_use"] == 0, "every slot given back")
         return took / ideal
 
     assert until_met(1.3, measure) <= 1.3
@@ -180,7 +181,7 @@ def test_a_higher_rate_holds_within_seconds_for_those_that_wait_already(
     tasks, rate = 100, 20
     client.put("/v1/limits/raised", json={"rate": {"count": 1, "period_seconds": 600}}).raise_for_status()
     submit(client, tasks, "raised", [["raised"]])
-    wait_for(lambda: waiting_by_rate(client) == tasks - 1, 30, "time slots for all but the first")
+    wait_for(lambda: waiting_by_rate(client) == tasks - 1, "time slots for all but the first")
 
     raised = time.time()
     client.put("/v1/limits/raised", json={"rate": {"count": rate}}).raise_for_status()

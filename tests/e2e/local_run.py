@@ -9,21 +9,21 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import httpx
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY = "Ctrl-C ends everything"
-START_SECONDS = 60.0  # a machine that does other things, too
 
 
 def free_port() -> int:
@@ -36,15 +36,6 @@ def free_port() -> int:
 def is_listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Give the condition's first true value."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.02)
-    return value
 
 
 def processes_naming(text: str) -> list[str]:
@@ -124,26 +115,26 @@ class LocalRun:
             assert self.process.poll() is None, f"it ended at once:\n{self.output}"
             return READY in self.output
 
-        wait_for(said, START_SECONDS, f"the ready lines; so far:\n{self.output}")
+        wait_for(said, f"the ready lines; so far:\n{self.output}")
         return self
 
     def interrupt(self, signum: int = signal.SIGINT) -> int:
         """Press Ctrl-C: the signal goes to the whole group, as the terminal sends it. Gives the exit code."""
         os.killpg(self.process.pid, signum)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def assert_nothing_left(self) -> None:
         assert not is_listening(self.port)
         assert not is_listening(self.engine_port)
         assert list(self.scratch.iterdir()) == []
-        wait_for(lambda: not processes_naming(str(self.folder)), 5, "the end of every process")
+        wait_for(lambda: not processes_naming(str(self.folder)), "the end of every process")
 
     def kill(self) -> None:
         """End it whatever state it is in; for the end of a test that failed."""
         if self._process and self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(20)
+                self._process.wait(PATIENCE_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
 
@@ -223,7 +214,7 @@ def submit(client: httpx.Client, **task: Any) -> str:
     return task_id
 
 
-def result_of(client: httpx.Client, task_id: str, seconds: float = 30, *, wait: int = 5) -> Any:
+def result_of(client: httpx.Client, task_id: str, seconds: float = PATIENCE_SECONDS, *, wait: int = 5) -> Any:
     """Wait for the task to complete and give its result; wait: how many seconds one request may wait."""
 
     def completed() -> bool:
@@ -231,5 +222,5 @@ def result_of(client: httpx.Client, task_id: str, seconds: float = 30, *, wait: 
         assert task["status"] not in ("failed", "cancelled", "expired"), task
         return bool(task["status"] == "completed")
 
-    wait_for(completed, seconds, f"completion of {task_id}")
+    wait_for(completed, f"completion of {task_id}", seconds=seconds)
     return client.get(f"/v1/tasks/{task_id}/result").json()

@@ -14,7 +14,8 @@ from standardwebhooks import Webhook
 
 from infra.local.options import LOCAL_SECRET
 from infra.local.target import ACCOUNT_KEY, REGION
-from tests.e2e.local_run import receiver, submit, wait_for
+from tests.e2e.local_run import receiver, submit
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.e2e.local_run import LocalRun
@@ -31,7 +32,7 @@ def test_a_receiver_can_follow_a_task(client: httpx.Client) -> None:
             callback_url=f"{sink.url}/events",
             callback_events=["running", "progress"],
         )
-        wait_for(lambda: any(b"task.completed" in one.body for one in sink.received), 60, "the callback of the end")
+        wait_for(lambda: any(b"task.completed" in one.body for one in sink.received), "the callback of the end")
 
     webhook = Webhook(LOCAL_SECRET)
     for callback in sink.received:
@@ -56,7 +57,7 @@ def test_a_callback_is_signed_with_the_secret_of_its_tenant(client: httpx.Client
     with receiver() as sink:
         for tenant in ("acme", "other"):
             submit(client, type="echo", tenant=tenant, callback_url=f"{sink.url}/{tenant}")
-        wait_for(lambda: len(sink.received) == 2, 60, "both callbacks")
+        wait_for(lambda: len(sink.received) == 2, "both callbacks")
 
     for callback in sink.received:
         secret = own if callback.path == "/acme" else LOCAL_SECRET
@@ -67,7 +68,7 @@ def test_a_receiver_without_credentials_can_fetch_a_large_result(client: httpx.C
     large = {"text": "grüße 🚀" * 10_000}
     with receiver() as sink:
         submit(client, type="echo", payload=large, callback_url=f"{sink.url}/large")
-        wait_for(lambda: sink.received, 60, "the callback")
+        wait_for(lambda: sink.received, "the callback")
 
     told = json.loads(sink.received[0].body)["data"]
     fetched = httpx.get(told["result_url"], timeout=20)

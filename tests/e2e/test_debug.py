@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from infra.local.target import at_port
-from tests.e2e.local_run import LocalRun, result_of, submit, wait_for
+from tests.e2e.local_run import LocalRun, result_of, submit
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,7 @@ def test_breakpoint_in_a_handler_has_the_terminal(tmp_path: Path) -> None:
         run.start(terminal=True).wait_until_ready()
         with httpx.Client(base_url=run.url, timeout=30) as client:
             task_id = submit(client, type="stops", payload={})
-            wait_for(lambda: "(Pdb)" in run.output, 30, "the debugger's prompt")
+            wait_for(lambda: "(Pdb)" in run.output, "the debugger's prompt")
             run.type("answer = 'changed at the prompt'")
             run.type("continue")
 
@@ -66,7 +67,7 @@ def test_breakpoint_in_a_handler_has_the_terminal(tmp_path: Path) -> None:
             echo_id = submit(client, type="echo", payload={"x": 1}, priority=1)
             assert result_of(client, echo_id) == {"x": 1}
 
-        wait_for(lambda: messages_left(run) == 0, 10, "the acknowledgement of every message")
+        wait_for(lambda: messages_left(run) == 0, "the acknowledgement of every message")
         lines = STYLE.sub("", run.output).splitlines()
         for said in ("api       A task was accepted.", "worker    A task was completed."):
             for one in (task_id, echo_id):

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.local_run import LocalRun, processes_naming, wait_for
+from tests.e2e.local_run import LocalRun, processes_naming
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,9 @@ class Demo:
 
     def said(self, pattern: str) -> re.Match[str]:
         """Wait until it has said this."""
-        found: re.Match[str] = wait_for(lambda: re.search(pattern, self.output), SECONDS, f"{pattern}:\n{self.output}")
+        found: re.Match[str] = wait_for(
+            lambda: re.search(pattern, self.output), f"{pattern}:\n{self.output}", seconds=SECONDS
+        )
         return found
 
     def ended(self) -> int:
@@ -69,7 +72,7 @@ class Demo:
         self._reader.join(10)
         assert "Traceback" not in self.output
         assert list(self._scratch.iterdir()) == []
-        wait_for(lambda: not processes_naming(str(self._scratch)), 10, "the end of every process")
+        wait_for(lambda: not processes_naming(str(self._scratch)), "the end of every process")
         for port in re.findall(r"http://127\.0\.0\.1:(\d+)", self.output):
             assert not processes_naming(f":{port}")
         return code
@@ -93,7 +96,7 @@ def a_demo(folder: Path, *words: str, terminal: bool = False) -> Iterator[Demo]:
     finally:
         if demo.process.poll() is None:
             demo.process.terminate()
-            demo.process.wait(30)
+            demo.process.wait(SECONDS)
 
 
 def test_it_needs_nothing_but_itself_and_leaves_nothing(tmp_path: Path) -> None:
@@ -163,8 +166,8 @@ def test_an_installation_that_is_killed_outright_leaves_nothing_either(tmp_path:
         demo.process.wait()
         demo._reader.join(30)
 
-    wait_for(lambda: not processes_naming(str(tmp_path / "tmp")), 30, "the end of its children")
-    wait_for(lambda: not list((tmp_path / "tmp").iterdir()), 30, "the end of its files")
+    wait_for(lambda: not processes_naming(str(tmp_path / "tmp")), "the end of its children")
+    wait_for(lambda: not list((tmp_path / "tmp").iterdir()), "the end of its files")
 
 
 @pytest.mark.long

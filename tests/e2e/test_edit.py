@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.e2e.local_run import LocalRun, local_run, result_of, submit, wait_for
+from tests.e2e.local_run import LocalRun, local_run, result_of, submit
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,9 +68,9 @@ def seconds_until_live(run: LocalRun, client: httpx.Client, version: str) -> flo
         except httpx.TransportError:  # cut off by the change
             return False
 
-    wait_for(answers, 20, f"version {version}")
+    wait_for(answers, f"version {version}")
     taken = time.monotonic() - started
-    wait_for(lambda: run.output.count("edited.py: live after") > changes, 20, "the end of the change")
+    wait_for(lambda: run.output.count("edited.py: live after") > changes, "the end of the change")
     return taken
 
 
@@ -92,7 +93,7 @@ def test_a_new_handler_and_an_edited_one_are_live_within_two_seconds(run: LocalR
 
 def test_a_half_written_handler_is_named_and_changes_nothing(run: LocalRun, client: httpx.Client) -> None:
     save(run, 'three" oops')
-    wait_for(lambda: "edited.py:16: unterminated string literal" in run.output, 10, "the syntax error")
+    wait_for(lambda: "edited.py:16: unterminated string literal" in run.output, "the syntax error")
 
     assert result_of(client, submit(client, type="echo", payload={"still": "here"})) == {"still": "here"}
     assert seconds_until_live(run, client, "4") < 20
@@ -100,7 +101,7 @@ def test_a_half_written_handler_is_named_and_changes_nothing(run: LocalRun, clie
 
 def test_a_handler_that_cannot_be_imported_leaves_the_api_up(run: LocalRun, client: httpx.Client) -> None:
     (run.functions / "handlers" / "edited.py").write_text("import nowhere_to_be_found\n")
-    wait_for(lambda: "This code cannot be imported" in run.output, 20, "the message")
+    wait_for(lambda: "This code cannot be imported" in run.output, "the message")
 
     assert client.get("/health").status_code == 200
     assert seconds_until_live(run, client, "5") < 20

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.e2e.local_run import LocalRun, is_listening, local_run, result_of, submit, wait_for
+from tests.e2e.local_run import LocalRun, is_listening, local_run, result_of, submit
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def test_ends_at_once_with_0_and_leaves_nothing(tmp_path: Path, signum: signal.S
 def test_an_interrupt_while_it_starts_ends_it_too(tmp_path: Path) -> None:
     run = LocalRun(tmp_path).start()
     try:
-        wait_for(lambda: is_listening(run.port), 30, "the API's port")
+        wait_for(lambda: is_listening(run.port), "the API's port")
 
         assert run.interrupt() == 0
 
@@ -49,10 +50,8 @@ def test_nothing_of_it_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
         os.kill(run.process.pid, signal.SIGKILL)
         run.process.wait()
 
-        wait_for(
-            lambda: not is_listening(run.engine_port) and not is_listening(run.port), 20, "the end of its children"
-        )
-        wait_for(lambda: not list(run.scratch.iterdir()), 20, "the end of its files")
+        wait_for(lambda: not is_listening(run.engine_port) and not is_listening(run.port), "the end of its children")
+        wait_for(lambda: not list(run.scratch.iterdir()), "the end of its files")
         run.assert_nothing_left()
 
 
@@ -60,8 +59,8 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path, shared_run: LocalR
     second = LocalRun(tmp_path)
     second.port = shared_run.port
     try:
-        assert second.start().process.wait(20) != 0
-        wait_for(lambda: second.output, 5, "the sentence")
+        assert second.start().process.wait(PATIENCE_SECONDS) != 0
+        wait_for(lambda: second.output, "the sentence")
     finally:
         second.kill()
 
@@ -79,8 +78,8 @@ def test_an_engine_port_that_is_taken_is_one_sentence(tmp_path: Path, shared_run
     second = LocalRun(tmp_path)
     second.engine_port = shared_run.engine_port
     try:
-        assert second.start().process.wait(20) != 0
-        wait_for(lambda: second.output, 5, "the sentence")
+        assert second.start().process.wait(PATIENCE_SECONDS) != 0
+        wait_for(lambda: second.output, "the sentence")
     finally:
         second.kill()
 

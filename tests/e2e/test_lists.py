@@ -8,7 +8,8 @@ import boto3
 import pytest
 
 from infra.local.target import at_port
-from tests.e2e.local_run import LocalRun, result_of, submit, wait_for
+from tests.e2e.local_run import LocalRun, result_of, submit
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     import httpx
@@ -57,4 +58,8 @@ def test_tasks_are_listed_page_by_page_and_removed_with_their_documents(
 
     assert (answer["removed"], answer["gone"], answer["left"]) == (22, 0, [])
     assert listed(client, label="for:the list") == []
-    wait_for(lambda: not kept_for(shared_run, done) and not kept_for(shared_run, later), 90, "the end of the documents")
+    wait_for(
+        lambda: not kept_for(shared_run, done) and not kept_for(shared_run, later),
+        "the end of the documents",
+        seconds=90,
+    )

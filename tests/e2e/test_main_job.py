@@ -11,7 +11,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from infra.local.options import LOCAL_SECRET
-from tests.e2e.local_run import Callback, Receiver, receiver, submit, wait_for
+from tests.e2e.local_run import Callback, Receiver, receiver, submit
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,9 @@ def ids(client: httpx.Client, sink: Receiver) -> list[str]:
     """The tasks' ids, by number, when all callbacks are there."""
     with ThreadPoolExecutor(8) as pool:
         ids = list(pool.map(lambda number: submit(client, **make_task(number, sink.url)[0]), range(TASKS)))
-    wait_for(lambda: len({callback.path for callback in sink.received}) == TASKS, 90, "a callback of every task")
+    wait_for(
+        lambda: len({callback.path for callback in sink.received}) == TASKS, "a callback of every task", seconds=90
+    )
     return ids
 
 
@@ -122,7 +125,7 @@ def test_every_task_shows_in_the_terminal(shared_run: LocalRun, ids: list[str], 
         lines = [line for line in shared_run.output.splitlines() if said in line]
         return {word.removeprefix("task_id=") for line in lines for word in line.split() if word.startswith("task_id=")}
 
-    wait_for(lambda: set(ids) <= shown(), 10, f"of every task: {said}")
+    wait_for(lambda: set(ids) <= shown(), f"of every task: {said}")
 
 
 def test_a_changed_callback_does_not_verify(sink: Receiver, ids: list[str]) -> None:

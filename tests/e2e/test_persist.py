@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from infra.local import engine
-from tests.e2e.local_run import LocalRun, free_port, is_listening, local_run, result_of, submit, wait_for
+from tests.e2e.local_run import LocalRun, free_port, is_listening, local_run, result_of, submit
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +44,8 @@ def test_kept_state_of_another_port_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "port").write_text("4566")
     try:
-        assert run.start().process.wait(20) != 0
-        wait_for(lambda: "belongs to ENGINE_PORT=4566" in run.output, 5, "the sentence")
+        assert run.start().process.wait(PATIENCE_SECONDS) != 0
+        wait_for(lambda: "belongs to ENGINE_PORT=4566" in run.output, "the sentence")
         run.assert_nothing_left()
     finally:
         run.kill()

@@ -9,11 +9,13 @@ import boto3
 import pytest
 
 from infra.local import target
-from tests.e2e.local_run import LocalRun, wait_for
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     import httpx
     from mypy_boto3_sqs import SQSClient
+
+    from tests.e2e.local_run import LocalRun
 
 pytestmark = pytest.mark.engine
 
@@ -58,7 +60,7 @@ def letter(task: dict[str, Any]) -> str:
 
 def test_dead_letters_are_seen_redriven_and_removed(client: httpx.Client, sqs: SQSClient) -> None:
     done = submit(client)
-    wait_for(lambda: client.get(f"/v1/tasks/{done['id']}").json()["status"] == "completed", 30, "the first task")
+    wait_for(lambda: client.get(f"/v1/tasks/{done['id']}").json()["status"] == "completed", "the first task")
     waiting = submit(client, delay_seconds=600)
     delayed = client.get(f"/v1/lanes/{LANE}").json()["delayed"]
     bury(sqs, "Lane2DeadLetterQueue", letter(done), letter(waiting), "poison")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.e2e.local_run import LocalRun, result_of, submit, wait_for
+from tests.e2e.local_run import LocalRun, result_of, submit
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,7 @@ def test_a_worn_out_worker_gives_way_to_a_fresh_one(tmp_path: Path, debug: str, 
         with httpx.Client(base_url=run.url, timeout=60, transport=transport, headers={"connection": "close"}) as client:
             before = result_of(client, submit(client, type="pid", payload={}))
             stuck = [submit(client, type="stuck", payload={}, max_attempts=1) for _ in range(count)]
-            wait_for(lambda: "handlers go on after their time" in run.output, 60, "the word that it is worn out")
+            wait_for(lambda: "handlers go on after their time" in run.output, "the word that it is worn out")
 
             def has_failed(task_id: str) -> bool:
                 try:
@@ -61,9 +62,9 @@ def test_a_worn_out_worker_gives_way_to_a_fresh_one(tmp_path: Path, debug: str, 
                 except httpx.TransportError:  # the process that is replaced
                     return False
 
-            wait_for(lambda: all(map(has_failed, stuck)), 60, "the outcomes")
+            wait_for(lambda: all(map(has_failed, stuck)), "the outcomes")
             if debug:
-                wait_for(lambda: "another one takes its place" in run.output, 60, "another process")
+                wait_for(lambda: "another one takes its place" in run.output, "another process")
             after = [result_of(client, submit(client, type="pid", payload={})) for _ in range(20)]
             assert all(after), "the lane is worked on as before"
             assert not debug or before not in after

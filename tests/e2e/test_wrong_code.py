@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.e2e.local_run import READY, LocalRun, result_of, submit, wait_for
+from tests.e2e.local_run import READY, LocalRun, result_of, submit
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def test_a_wrong_handler_is_named_in_one_sentence_and_the_run_is_ready_once_it_i
     handler.write_text(WRONG)
     run.start()
     try:
-        wait_for(lambda: "The API did not start with this code" in run.output, 60, "the end of the start")
+        wait_for(lambda: "The API did not start with this code" in run.output, "the end of the start")
         assert "functions/handlers/mine.py:4: the handler of 'mine' must take an annotated payload" in run.output
         assert "Traceback" not in run.output
         assert READY not in run.output
@@ -55,7 +56,7 @@ def test_a_wrong_handler_is_named_in_one_sentence_and_the_run_is_ready_once_it_i
             time.sleep(2)
             return READY in run.output
 
-        wait_for(mended, 60, "the ready lines")
+        wait_for(mended, "the ready lines")
         with httpx.Client(base_url=run.url, timeout=30) as client:
             assert result_of(client, submit(client, type="mine", payload={"n": 5})) == 5
         assert "Traceback" not in run.output

@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 from infra import template as templates
 from infra.local import clients, engine, gaps, package, provision, roles
 from infra.local.errors import LocalRunError
-from tests.e2e.local_run import ROOT, free_port, is_listening, processes_naming, wait_for
+from tests.e2e.local_run import ROOT, free_port, is_listening, processes_naming
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,9 +139,9 @@ def test_lanes_can_be_left_to_the_poller_and_given_back(aws: Clients, deployed: 
         return {mapping["State"] for mapping in mappings["EventSourceMappings"]}
 
     provision.set_lanes(aws, deployed, enabled=False)
-    wait_for(lambda: states() == {"Disabled"}, 10, "the lanes' release")
+    wait_for(lambda: states() == {"Disabled"}, "the lanes' release")
     provision.set_lanes(aws, deployed, enabled=True)
-    wait_for(lambda: states() == {"Enabled"}, 10, "the lanes' return")
+    wait_for(lambda: states() == {"Enabled"}, "the lanes' return")
 
 
 def test_the_signing_secret_is_kept_encrypted(aws: Clients, deployed: Deployment) -> None:

@@ -17,7 +17,8 @@ from infra import template as templates
 from infra.local import clients, engine, gaps, package, provision
 from infra.local.deployment import from_outputs
 from tasklane.adapters.signing_secrets import StoredSigningSecrets, place_of
-from tests.e2e.local_run import ROOT, free_port, wait_for
+from tests.e2e.local_run import ROOT, free_port
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +96,7 @@ def a_stack(aws: Clients, parameters: dict[str, str]) -> dict[str, str]:
         found = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
         return found if stack["StackStatus"] == "CREATE_COMPLETE" else None
 
-    made: dict[str, str] = wait_for(outputs, 60, "the stack")
+    made: dict[str, str] = wait_for(outputs, "the stack")
     return made
 
 

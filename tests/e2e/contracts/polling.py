@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.local_run import wait_for
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,4 +21,4 @@ def poll(client: httpx.Client, path: str, over: Callable[[dict[str, Any]], bool]
         body: dict[str, Any] = answer.json()
         return body if over(body) else None
 
-    return wait_for(asked, seconds, f"the end of {path}")
+    return wait_for(asked, f"the end of {path}", seconds=seconds)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.e2e.local_run import wait_for
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.e2e.local_run import LocalRun
@@ -103,7 +103,7 @@ def test_without_a_function_any_task_is_handed_out(client: httpx.Client, functio
         wanted.discard(get_task(client)["task_id"])
         return not wanted
 
-    wait_for(emptied, 30, "all tasks are handed out")
+    wait_for(emptied, "all tasks are handed out")
 
 
 def test_a_wait_ends_as_soon_as_there_is_something(client: httpx.Client, shared_run: LocalRun, function: str) -> None:
@@ -135,9 +135,7 @@ def test_a_task_that_is_not_done_in_time_goes_to_another_worker(client: httpx.Cl
     slow = get_task(client, function=function)
     assert slow["task_id"] == task_id
 
-    other = wait_for(
-        lambda: (work := get_task(client, function=function, wait=5))["data"] and work, 40, "it comes again"
-    )
+    other = wait_for(lambda: (work := get_task(client, function=function, wait=5))["data"] and work, "it comes again")
 
     assert other["data"] == ["again"]
     late = submit_result(client, slow["task_id"], "late")
@@ -153,7 +151,7 @@ def test_a_late_result_is_taken_where_nobody_else_has_the_task(client: httpx.Cli
     task_id = enqueue(client, function, [])
     get_task(client, function=function)
     attempts = lambda: client.get(f"/v1/tasks/{task_id}").json()["attempts"]  # noqa: E731
-    wait_for(attempts, 40, "the lease is seen to have ended")
+    wait_for(attempts, "the lease is seen to have ended")
 
     assert submit_result(client, task_id, "late").status_code == 200
     assert get_task(client, function=function) == NOTHING

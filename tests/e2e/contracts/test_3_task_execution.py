@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.contracts.polling import poll
-from tests.e2e.local_run import Receiver, receiver, wait_for
+from tests.e2e.local_run import Receiver, receiver
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,7 @@ def is_over(state: dict[str, Any]) -> bool:
 
 
 def told(hooks: Receiver, path: str) -> dict[str, Any]:
-    found = wait_for(lambda: [one for one in hooks.received if one.path == path], 60, f"the callback to {path}")
+    found = wait_for(lambda: [one for one in hooks.received if one.path == path], f"the callback to {path}")
     body: dict[str, Any] = json.loads(found[0].body)
     return body
 
