@@ -10,6 +10,7 @@ from infra.local.target import Target
 from tests.faults import engine_process
 from tests.faults.clock import VARIABLE, SharedClock, new_clock
 from tests.faults.crash_page import crash_points
+from tests.faults.crash_scenarios import Recovers, tried
 from tests.faults.figures import Figures
 from tests.faults.history import added
 from tests.faults.installation import Installation, installed
@@ -115,3 +116,8 @@ def make_installation(
 @pytest.fixture
 def installation(make_installation: Callable[..., Installation]) -> Installation:
     return make_installation()
+
+
+@pytest.fixture
+def recovers(make_installation: Callable[..., Installation], record: Callable[[Figures], None]) -> Recovers:
+    return lambda scenario, point: record(tried(make_installation, scenario, point))

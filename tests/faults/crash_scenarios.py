@@ -19,6 +19,8 @@ from tests.faults.receiver import receiving
 
 Play: TypeAlias = Callable[[Trial], Sequence[Task]]
 """Arranges what is needed, lets the process die, does what callers would do then; the tasks that have to end."""
+Recovers: TypeAlias = Callable[["Scenario", str], None]
+"""Lets a process die at a point of its scenario, and takes down how everything else recovered."""
 
 
 @dataclass(frozen=True, kw_only=True)

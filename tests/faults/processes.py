@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from tasklane.bootstrap import Services
+from tasklane.task import Task
 from tests.faults import crash
 from tests.faults.actors import play
 from tests.faults.installation import Installation
@@ -77,6 +79,15 @@ def workers(installation: Installation, count: int = 1) -> Iterator[list[Process
     with processes(installation, *["work"] * count) as started:
         installation.world.open_gate("work")
         yield started
+
+
+@contextmanager
+def ten_held(installation: Installation, services: Services) -> Iterator[tuple[Process, list[Task]]]:
+    """A worker, and ten tasks that it has begun and that wait at their gates."""
+    tasks = installation.submit(services, numbers=range(10), hold=1)
+    with workers(installation) as (worker,):
+        wait_for(lambda: len(installation.world.effects()) == len(tasks))
+        yield worker, tasks
 
 
 @contextmanager

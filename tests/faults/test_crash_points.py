@@ -6,7 +6,7 @@ import pytest
 
 from tasklane.task import Status
 from tests.faults import crash_api, crash_external, crash_limits, crash_others, crash_worker
-from tests.faults.crash_scenarios import NOBODY_THERE, SCENARIOS, Scenario, points, tried
+from tests.faults.crash_scenarios import NOBODY_THERE, SCENARIOS, Recovers, Scenario, points
 from tests.faults.crash_steps import steps
 from tests.faults.figures import Figures
 from tests.faults.history import added, figures
@@ -30,46 +30,26 @@ def test_every_step_has_a_scenario_and_every_scenario_a_step() -> None:
 
 @pytest.mark.row("dies-api")
 @pytest.mark.parametrize(("scenario", "point"), points("api"))
-def test_the_api_dies(
-    make_installation: Callable[..., Installation],
-    record: Callable[[Figures], None],
-    scenario: Scenario,
-    point: str,
-) -> None:
-    record(tried(make_installation, scenario, point))
+def test_the_api_dies(recovers: Recovers, scenario: Scenario, point: str) -> None:
+    recovers(scenario, point)
 
 
 @pytest.mark.row("dies-callbacks")
 @pytest.mark.parametrize(("scenario", "point"), points("callbacks"))
-def test_the_callback_function_dies(
-    make_installation: Callable[..., Installation],
-    record: Callable[[Figures], None],
-    scenario: Scenario,
-    point: str,
-) -> None:
-    record(tried(make_installation, scenario, point))
+def test_the_callback_function_dies(recovers: Recovers, scenario: Scenario, point: str) -> None:
+    recovers(scenario, point)
 
 
 @pytest.mark.row("dies-sweeper")
 @pytest.mark.parametrize(("scenario", "point"), points("sweeper"))
-def test_the_sweeper_dies(
-    make_installation: Callable[..., Installation],
-    record: Callable[[Figures], None],
-    scenario: Scenario,
-    point: str,
-) -> None:
-    record(tried(make_installation, scenario, point))
+def test_the_sweeper_dies(recovers: Recovers, scenario: Scenario, point: str) -> None:
+    recovers(scenario, point)
 
 
 @pytest.mark.row("dies-cleaner")
 @pytest.mark.parametrize(("scenario", "point"), points("cleaner"))
-def test_the_cleaner_dies(
-    make_installation: Callable[..., Installation],
-    record: Callable[[Figures], None],
-    scenario: Scenario,
-    point: str,
-) -> None:
-    record(tried(make_installation, scenario, point))
+def test_the_cleaner_dies(recovers: Recovers, scenario: Scenario, point: str) -> None:
+    recovers(scenario, point)
 
 
 @pytest.mark.long

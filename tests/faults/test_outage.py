@@ -10,7 +10,7 @@ from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
 from tests.faults.plans import Fault, always, no_faults
-from tests.faults.processes import workers
+from tests.faults.processes import ten_held
 from tests.support.waiting import wait_for
 
 
@@ -19,9 +19,7 @@ def test_outcomes_are_written_when_a_short_outage_is_over(
     installation: Installation, record: Callable[[Figures], None]
 ) -> None:
     services, world = installation.services(), installation.world
-    tasks = installation.submit(services, numbers=range(10), hold=1)
-    with workers(installation) as (worker,):
-        wait_for(lambda: len(world.effects()) == len(tasks))
+    with ten_held(installation, services) as (worker, tasks):
         installation.proxy.begin(lambda _operation, _number: Fault.REFUSE)
         for task in tasks:
             world.open_gate(task.id)
@@ -45,9 +43,7 @@ def test_outcomes_are_written_though_the_leases_have_run_out(
     installation: Installation, record: Callable[[Figures], None]
 ) -> None:
     services, world = installation.services(), installation.world
-    tasks = installation.submit(services, numbers=range(10), hold=1)
-    with workers(installation) as (worker,):
-        wait_for(lambda: len(world.effects()) == len(tasks))
+    with ten_held(installation, services) as (worker, tasks):
         begun_at = installation.clock.now()
         no_writes = always(Fault.THROTTLE, "BatchExecuteStatement", "UpdateItem")
         installation.proxy.begin(no_writes)

@@ -9,7 +9,7 @@ from tests.faults.actors import WORN_OUT
 from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation
-from tests.faults.processes import start, workers
+from tests.faults.processes import start, ten_held, workers
 from tests.faults.recovery import recover_here, recover_there, sweep_when_due
 from tests.support.waiting import wait_for
 
@@ -19,9 +19,7 @@ def test_tasks_of_a_killed_worker_are_completed_by_the_next_attempt(
     installation: Installation, record: Callable[[Figures], None]
 ) -> None:
     services, world = installation.services(), installation.world
-    tasks = installation.submit(services, numbers=range(10), hold=1)
-    with workers(installation) as (worker,):
-        wait_for(lambda: len(world.effects()) == 10)
+    with ten_held(installation, services) as (worker, tasks):
         worker.kill()
     killed_at = installation.clock.now()
 
