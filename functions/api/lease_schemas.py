@@ -14,7 +14,7 @@ from tasklane.task import DEFAULT_PRIORITY
 MAX_LEASES: Final = 10
 MAX_LEASE_SECONDS: Final = 43_200
 """Twelve hours, as long as SQS would hide a message."""
-FORM: Final = r"^[1-9][0-9]{0,8}-[0-9a-f]{8}$"
+FORM: Final = r"^[1-9][0-9]{0,8}-[0-9a-f]{8}(-[1-9][0-9]{0,4})?$"
 """Of a lease's token."""
 
 LeaseSeconds = Annotated[int, Field(ge=1, le=MAX_LEASE_SECONDS), WHOLE]
@@ -56,7 +56,8 @@ class HeartbeatRequest(_Body):
 
     lease_token: Token
     lease_seconds: LeaseSeconds | None = Field(
-        default=None, description="How long the lease lasts from now on; null: as the task's `timeout_seconds` says."
+        default=None,
+        description="How long the lease lasts from now on; null: as long as was asked for when it was fetched.",
     )
     progress: ProgressRequest | None = Field(default=None, description="Shown with the task; null: as it was.")
     state: Any = Field(
@@ -140,5 +141,5 @@ class HeldView(BaseModel):
 
 def holder_of(token: str) -> Holder:
     """Who carries this token; its form has been checked."""
-    attempt, _, lease_id = token.partition("-")
-    return Holder(attempt=int(attempt), lease_id=lease_id)
+    attempt, lease_id, *seconds = token.split("-")
+    return Holder(attempt=int(attempt), lease_id=lease_id, lease_seconds=int(seconds[0]) if seconds else None)

@@ -1,7 +1,6 @@
 """Decides which announced tasks may start now, and sees to those that may not."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,19 +74,8 @@ class Admission:
         held = {message: line for message, line in lines.items() if line is not None}
         unhandled = self._lines.hold(held) if held else frozenset()
         if held:
-            self._let_go_if_over(held)
+            self._lines.let_go_if_over(held, self._gate)
         return Admitted(startable=tuple(m for m in messages if m not in held), unhandled=unhandled)
-
-    def _let_go_if_over(self, held: Mapping[TaskMessage, str]) -> None:
-        """What held these tasks back may have ended before they stood in line, where nobody would look for them."""
-        over: dict[str, list[str]] = {}
-        self._gate.forget()
-        with suppress(Unavailable):  # whoever ended it looks once more
-            for message, line in held.items():
-                if self._gate.line_for(message.type, message.priority) != line:
-                    over.setdefault(line, []).append(message.task_id)
-            for line, task_ids in over.items():
-                self._lines.let_these_go(line, task_ids)
 
     def _expire(self, messages: Sequence[TaskMessage], now: int) -> None:
         try:

@@ -20,6 +20,7 @@ from tasklane.errors import Unavailable
 from tasklane.gate import Gate
 from tasklane.ids import new_lease_id
 from tasklane.line import EVERY_PULL, is_pull, pull_line, rank
+from tasklane.lines import Lines
 from tasklane.message import MAX_DELAY_SECONDS, TaskMessage
 from tasklane.ports import CallbackQueue, Change, Claim, Clock, ControlStore, TaskQueue, TaskStore
 from tasklane.task import CallbackEvent, Status, Task
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 CANDIDATES: Final = 20
 """Entries of the index that a look reads: not more than half a read unit's worth."""
+MAX_CANDIDATES: Final = 640
 ROUNDS: Final = 10
 """How often a fetch looks at most, where others were faster each time."""
 BREATH_SECONDS: Final = 0.05
@@ -56,6 +58,7 @@ class Fetch:
         self._clock = clock
         self._timing = timing
         self._gate = Gate(control=control, clock=clock)
+        self._lines = Lines(store=store, queue=queue, clock=clock, timing=timing)
         self._announcer = Announcer(callback_queue=callback_queue, clock=clock)
         self._being_taken: set[str] = set()
         self._choosing = threading.Lock()
@@ -69,7 +72,7 @@ class Fetch:
         found: list[Task] = []
         for number in range(ROUNDS):
             time.sleep(random.uniform(0, BREATH_SECONDS) if number else 0)  # noqa: S311 - no secret
-            ids = self._candidates(types)
+            ids = self._candidates(types, (CANDIDATES << number) + len(self._being_taken))
             if not ids:
                 break
             taken, others = self._take(ids, limit - len(found), lease_seconds)
@@ -87,14 +90,16 @@ class Fetch:
         self._store.save(changes)
         logger.info("Leases were given back.", extra={"action": "given_back", "count": len(tasks)})
 
-    def _candidates(self, types: Sequence[str]) -> list[str]:
+    def _candidates(self, types: Sequence[str], count: int) -> list[str]:
+        """The first in line, the more of them the more are being taken by others."""
+        count = min(count, MAX_CANDIDATES)
         lines = [pull_line(name) for name in types] or [EVERY_PULL]
-        ids = [one for line in lines for one in self._store.in_line(line, CANDIDATES)]
+        ids = [one for line in lines for one in self._store.in_line(line, count)]
         if len(lines) == 1 or not ids:
             return ids
         # The index gives ids without their ranks: of several lines the records say who comes first.
         tasks = self._store.get(ids).values()
-        return [task.id for task in sorted(tasks, key=rank)][:CANDIDATES]
+        return [task.id for task in sorted(tasks, key=rank)][:count]
 
     def _take(self, ids: Sequence[str], room: int, lease_seconds: int | None) -> tuple[list[Task], bool]:
         """The tasks that were taken, and whether others had taken some of those that were looked at."""
@@ -146,8 +151,9 @@ class Fetch:
         tasks, now = self._store.get(task_ids), self._clock.now()
         standing = [tasks[one] for one in task_ids if one in tasks and _stands(tasks[one])]
         aside: dict[str, Change] = {}
+        held = self._held(standing)
         for task in standing:
-            line = self._gate.line_for(task.type, task.priority)
+            line = held.get(TaskMessage.of(task))
             if task.start_by is not None and task.start_by <= now:
                 aside[task.id] = own_change(task, transitions.expired(task, now, self._timing), "line")
             elif line is not None:
@@ -155,7 +161,17 @@ class Fetch:
         if aside:
             answers = self._store.save(list(aside.values()))
             send_callbacks(self._callback_queue, tasks_after(written(aside.values(), answers)), now)
+        if held:
+            self._lines.let_go_if_over(held, self._gate)
         return [task for task in standing if task.id not in aside]
+
+    def _held(self, tasks: Sequence[Task]) -> dict[TaskMessage, str]:
+        """The lines of those that are paused; asked for anew, as nobody but the sweeper would bring them back soon."""
+        lines = {TaskMessage.of(task): self._gate.line_for(task.type, task.priority) for task in tasks}
+        if any(lines.values()):
+            self._gate.look_again()
+            lines = {message: self._gate.line_for(message.type, message.priority) for message in lines}
+        return {message: line for message, line in lines.items() if line is not None}
 
     def _claim(self, task: Task, lease_seconds: int | None) -> Claim:
         now = self._clock.now()

@@ -30,17 +30,25 @@ class Gate:
                 return pause_line(target)
         return None
 
-    def forget(self) -> None:
-        """Ask anew the next time."""
-        self._read_at = None
+    def look_again(self) -> None:
+        """Ask anew, though what was read is not old. Where the store does not answer, that stands until the next look.
+
+        Raises Unavailable where nothing is known yet.
+        """
+        now = self._clock.now()
+        self._read(now, otherwise=now - REMEMBER_MS)
 
     def _refresh(self) -> None:
         now = self._clock.now()
-        if self._read_at is not None and 0 <= now - self._read_at < REMEMBER_MS:
-            return
+        if self._read_at is None or not 0 <= now - self._read_at < REMEMBER_MS:
+            self._read(now, otherwise=now)
+
+    def _read(self, now: int, *, otherwise: int) -> None:
         try:
             self._paused = frozenset(pause.target for pause in self._control.pauses() if pause.resumed_at is None)
         except Unavailable:
             if self._read_at is None:
                 raise
-        self._read_at = now
+            self._read_at = otherwise
+        else:
+            self._read_at = now

@@ -7,6 +7,7 @@ until somebody has noticed, and after that until somebody else has it, should it
 import logging
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from tasklane.errors import (
 )
 from tasklane.ids import new_lease_id
 from tasklane.line import is_pull
-from tasklane.message import TaskMessage
+from tasklane.message import MAX_DELAY_SECONDS, TaskMessage
 from tasklane.outcome import what_follows
 from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, TaskQueue, TaskStore
 from tasklane.retry import Random, next_attempt_at
@@ -44,20 +45,24 @@ ENDING_MS: Final = 30_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holder:
-    """Whoever says to hold a task: by the number of the attempt and, where he was told, the id of the lease."""
+    """Whoever says to hold a task: by the number of the attempt and, where he was told, the id of the lease.
+
+    ``lease_seconds``: for how long he asked to hold it each time; None: as the task says.
+    """
 
     attempt: int
     lease_id: str | None = None
+    lease_seconds: int | None = None
 
     @classmethod
-    def of(cls, task: Task) -> "Holder":
+    def of(cls, task: Task, lease_seconds: int | None = None) -> "Holder":
         """Who holds ``task`` now."""
-        return cls(attempt=task.attempt, lease_id=task.lease_id)
+        return cls(attempt=task.attempt, lease_id=task.lease_id, lease_seconds=lease_seconds)
 
     @property
     def token(self) -> str:
         """As the worker carries it."""
-        return str(self.attempt) if self.lease_id is None else f"{self.attempt}-{self.lease_id}"
+        return "-".join(str(part) for part in (self.attempt, self.lease_id, self.lease_seconds) if part is not None)
 
     def holds(self, task: Task) -> bool:
         """True where nobody has taken the task from him."""
@@ -126,7 +131,7 @@ class Leases:
         progress: Progress | None = None,
         state: Any = None,
     ) -> Task:
-        """Let the lease last from now on, again ``lease_seconds`` (None: as the task says).
+        """Let the lease last from now on ``lease_seconds`` (None: as long as the holder asked for, or the task says).
 
         ``progress`` is shown; ``state`` (JSON) is what the next attempt finds, should this one not end well. None of
         either: as it was. Raises DocumentTooLarge for the state.
@@ -140,10 +145,12 @@ class Leases:
                 state=kept,
                 has_blobs=task.has_blobs or (kept is not None and kept.blob_key is not None),
             )
-            until = now + (lease_seconds or task.timeout_seconds) * 1000
+            until = now + (lease_seconds or holder.lease_seconds or task.timeout_seconds) * 1000
             return transitions.extended(transitions.announced(task, after), until, self._timing)
 
         before, after = self._change(task, holder, renewed)
+        if (after.lease_until or 0) < (before.lease_until or 0):
+            self._look_sooner(after)
         if after.sequence != before.sequence:
             self._announcer.announce(CallbackEvent.PROGRESS, [after])
             self._announcer.settle()
@@ -187,6 +194,12 @@ class Leases:
 
         _require(holder.holds(task), task)
         return self._change(task, holder, failed)[1]
+
+    def _look_sooner(self, task: Task) -> None:
+        """The message for the end of a lease comes when the longest of its terms would have ended, or not at all."""
+        if (task.lease_until or 0) - self._clock.now() <= MAX_DELAY_SECONDS * 1000:
+            with suppress(Unavailable):  # the sweeper looks, too
+                self._queue.send([TaskMessage.at_lease_end(task)])
 
     def _failed(self, task: Task, failure: Failure, now: int) -> Task:
         if task.cancel_requested:

@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from tasklane import transitions
 from tasklane.changes import own_change, tasks_after, written
 from tasklane.dispatch import send_to_lanes
 from tasklane.errors import Unavailable
+from tasklane.gate import Gate
 from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Change, Clock, TaskQueue, TaskStore
@@ -58,6 +60,21 @@ class Lines:
         extra = {"action": "held", "count": len(changes), "lines": sorted(set(lines.values()))}
         logger.info("Tasks are held back.", extra=extra)
         return frozenset(m for m, answer in zip(changes, answers, strict=True) if isinstance(answer, Unavailable))
+
+    def let_go_if_over(self, held: Mapping[TaskMessage, str], gate: Gate) -> None:
+        """Let those go for which ``gate`` does not say any more that they have to stand in that line.
+
+        What held them back may have ended before they stood there, and then nobody would look for them. What cannot be
+        asked is left to whoever ended it, who looks once more.
+        """
+        over: dict[str, list[str]] = {}
+        with suppress(Unavailable):
+            gate.look_again()
+            for message, line in held.items():
+                if gate.line_for(message.type, message.priority) != line:
+                    over.setdefault(line, []).append(message.task_id)
+            for line, task_ids in over.items():
+                self.let_these_go(line, task_ids)
 
     def put_off(self, slots: Mapping[TaskMessage, TimeSlot], tasks: Mapping[str, Task]) -> frozenset[TaskMessage]:
         """Send the announced tasks again for their time slots ; the messages that must come again.

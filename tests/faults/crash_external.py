@@ -125,6 +125,14 @@ def takes_a_failure(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
+@dying("api", "Leases._look_sooner queue.send", minutes=6)
+def makes_a_lease_shorter(trial: Trial) -> Sequence[Task]:
+    """The worker is gone, too: the next one finds the task in its line."""
+    task = leased(trial, seconds=600)
+    trial.dies_of("POST", f"/v1/leases/{task.id}/heartbeat", **says(task, lease_seconds=1))
+    return [task]
+
+
 @dying("api", "Leases._taken_again store.claim")
 def takes_a_late_result(trial: Trial) -> Sequence[Task]:
     task = leased(trial, seconds=1)

@@ -20,7 +20,7 @@ LONG: Final = 600
 @dying(
     "worker",
     "Poller._receive source.receive",
-    "Gate._refresh control.pauses",
+    "Gate._read control.pauses",
     "Claims._claim store.claim",
     "Ending._save store.save",
     "Ending._save callback_queue.send",

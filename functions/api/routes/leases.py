@@ -65,7 +65,7 @@ async def lease_tasks(request: JsonRequest, body: LeaseRequest) -> Response:
     task, not for `max` of them. Where nothing is there, looking costs one query of the table for each of `functions`.
     """
     tasks = await fetched(request, body.functions, body.max, body.wait_seconds, body.lease_seconds)
-    content = await run_in_threadpool(_leases, request, tasks)
+    content = await run_in_threadpool(_leases, request, tasks, body.lease_seconds)
     logger.info("Tasks were leased.", extra={"action": "leased", "task_ids": [task.id for task in tasks]})
     return Response(content, 200, media_type="application/json")
 
@@ -120,22 +120,23 @@ def _shown(request: Request, task: Task) -> Response:
     return answer(known, whole(services, known, fetch=False))
 
 
-def _leases(request: Request, tasks: list[Task]) -> bytes:
+def _leases(request: Request, tasks: list[Task], lease_seconds: int | None) -> bytes:
     """The leases as JSON; payloads are spliced in as they are kept."""
     payloads = texts_of(request, tasks)
     entries = []
     for task in tasks:
         url = None if task.id in payloads else f"/v1/tasks/{task.id}/payload"
-        known = json.dumps({**_lease(task), "payload_url": url}, ensure_ascii=False, separators=(",", ":"))
+        entry = {**_lease(task, lease_seconds), "payload_url": url}
+        known = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
         entries.append(f'{known[:-1]},"payload":{payloads.get(task.id, "null")},"state":{_state(request, task)}}}')
     return f'{{"leases":[{",".join(entries)}]}}'.encode("utf-8", "replace")
 
 
-def _lease(task: Task) -> dict[str, Any]:
+def _lease(task: Task, lease_seconds: int | None) -> dict[str, Any]:
     return {
         "id": task.id,
         "type": task.type,
-        "lease_token": Holder.of(task).token,
+        "lease_token": Holder.of(task, lease_seconds).token,
         "lease_until": rfc3339(task.lease_until or task.created_at),
         "attempt": task.attempt,
         "max_attempts": task.max_attempts,

@@ -48,6 +48,7 @@ def test_a_task_goes_through_a_workers_hands(api: Installation) -> None:
     }
     beat = tell(api, lease, "heartbeat", progress={"fraction": 0.25, "message": "reading"}, state=[1])
     assert beat.json()["cancel_requested"] is False
+    assert beat.json()["lease_until"] == lease["lease_until"], "a hundred seconds again"
     assert api.client.get(f"/v1/tasks/{task_id}").json()["progress"] == {"fraction": 0.25, "message": "reading"}
     done = tell(api, lease, "complete", result={"width": 640})
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -131,3 +132,16 @@ def test_of_twenty_who_come_at_once_each_gets_a_task_of_its_own(registry: Regist
         thread.join(30)
 
     assert len(found) == len(set(found)) == 20
+
+
+def test_nobody_is_told_that_there_is_nothing_while_many_wait(registry: Registry) -> None:
+    """Twenty workers of ten each look at the same first ones: then each looks further down the line."""
+    home = an_installation(registry=registry, store=Crowd(20))
+    for _ in range(400):
+        home.submit("resize")
+
+    with ThreadPoolExecutor(20) as workers:
+        batches = list(workers.map(lambda _: fetch(home, limit=10), range(20)))
+
+    assert [len(batch) for batch in batches] == [10] * 20
+    assert len({task.id for batch in batches for task in batch}) == 200

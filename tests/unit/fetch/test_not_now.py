@@ -1,10 +1,14 @@
 """What is not to be handed out now: delayed, expired, paused or put off; and how it comes back to its line."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from tasklane.errors import Unavailable
 from tasklane.lease import Failure, Holder
 from tasklane.line import type_target
 from tasklane.message import TaskMessage
+from tasklane.ports import Change
 from tasklane.task import Status
 from tests.support.builders import NOW
 from tests.support.installation import Installation
@@ -162,3 +166,44 @@ def test_a_task_that_begins_again_by_hand_stands_in_its_line(home: Installation)
 
     (again,) = fetch(home)
     assert (again.id, again.attempt, again.max_attempts) == (task.id, 2, 4)
+
+
+def test_who_fetches_just_before_and_just_after_a_resume_gets_the_task(home: Installation) -> None:
+    """Workers ask all the time: what they know of the pause is not used against a task that nobody holds back."""
+    home.services.pause.pause(type_target("resize"))
+    task = home.submit("resize")
+    assert fetch(home) == []
+    assert home.task(task).line == "pause:type:resize"
+
+    home.services.pause.resume(type_target("resize"), lambda: False)
+
+    assert [one.id for one in fetch(home)] == [task.id]
+
+
+def test_a_pause_that_ends_while_a_task_is_put_aside_lets_it_go(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.services.pause.pause(type_target("resize"))
+    task = home.submit("resize")
+    save = home.store.save
+
+    def after_the_resume(changes: Sequence[Change]) -> list[bool | Unavailable]:
+        monkeypatch.setattr(home.store, "save", save)
+        home.services.pause.resume(type_target("resize"), lambda: False)
+        return save(changes)
+
+    monkeypatch.setattr(home.store, "save", after_the_resume)
+
+    assert [one.id for one in fetch(home)] == [task.id]
+
+
+def test_a_fetch_that_cannot_ask_again_goes_by_what_it_knows(home: Installation) -> None:
+    home.services.pause.pause(type_target("resize"))
+    task = home.submit("resize")
+    assert fetch(home, "scan") == []
+    home.submit("scan")
+    fetch(home, "scan")
+    home.control.refuse = 2
+
+    assert fetch(home, "resize") == []
+    assert home.task(task).line == "pause:type:resize"

@@ -27,6 +27,27 @@ def test_a_heartbeat_renews_the_lease(home: Installation) -> None:
     assert home.task(task).status is Status.RUNNING
 
 
+def test_a_lease_that_was_asked_for_is_as_long_after_each_heartbeat(home: Installation) -> None:
+    task = leased(home)
+    holder = Holder.of(task, lease_seconds=600)
+    for _ in range(3):
+        home.clock.advance(50)
+        home.services.leases.heartbeat(task.id, holder)
+
+    assert home.task(task).lease_until == NOW + 150_000 + 600_000
+
+
+def test_a_lease_that_is_made_shorter_ends_sooner(home: Installation) -> None:
+    task = leased(home)
+    home.services.leases.heartbeat(task.id, Holder.of(task), lease_seconds=600)
+    home.services.leases.heartbeat(task.id, Holder.of(task), lease_seconds=5)
+
+    home.clock.advance(6)
+    home.work()
+
+    assert home.task(task).status is not Status.RUNNING
+
+
 def test_a_heartbeat_shows_progress_and_keeps_a_state_for_the_next_attempt(home: Installation) -> None:
     task = leased(home)
     holder = Holder.of(task)

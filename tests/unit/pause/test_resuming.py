@@ -94,12 +94,13 @@ def test_who_could_not_ask_once_more_leaves_it_to_the_sweeper(
     home.work()
     home.services.pause.resume(lane_target(3), never)
     late = home.submit("note")
-    home.control.refuse = 1
+    home.control.refuse = 2
 
     home.work()
     assert home.task(late).line == "pause:lane:3"
     home.sweep()
-    home.work()
+    for _ in range(2):
+        home.work()
 
     assert home.task(late).status is Status.COMPLETED
 
