@@ -66,11 +66,12 @@ install: .venv/installed ## make the development environment in .venv, with noth
 	@touch $@
 
 # Ctrl-C is for the run alone: with a terminal, `set -m` gives it the foreground, so that make itself is not
-# interrupted and ends with the run's own exit code, which is 0. Without a terminal the run takes the shell's place.
+# interrupted and ends with the run's own exit code, which is 0. Bash finds the terminal at stderr. Without one the run
+# takes the shell's place, and make waits for it.
 .PHONY: run
 run: .venv/installed ## run everything here: PORT=8000 ENGINE_PORT=4566 DEBUG=1 PERSIST=1 WEBHOOK_SECRET=whsec_...
 	@export PORT='$(PORT)' ENGINE_PORT='$(ENGINE_PORT)' DEBUG='$(DEBUG)' PERSIST='$(PERSIST)' WEBHOOK_SECRET='$(WEBHOOK_SECRET)'; \
-	if [ -t 0 ]; then set -m; $(BIN)/python -m infra.local; else exec $(BIN)/python -m infra.local; fi
+	if [ -t 0 ] && [ -t 2 ]; then set -m; $(BIN)/python -m infra.local; else exec $(BIN)/python -m infra.local; fi
 
 .PHONY: test
 test: .venv/installed ## run every test that needs nothing but this environment (under five minutes)

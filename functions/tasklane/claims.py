@@ -171,7 +171,9 @@ class Claims:
             now=now,
             lease_id=new_lease_id(),
             lease_until=until,
-            due_at=transitions.moved_due(message.due_at, until, self._timing),
+            due_at=until + transitions.WAITED_FOR_MS
+            if start.takes
+            else transitions.moved_due(message.due_at, until, self._timing),
             takes=start.takes,
             known=known,
         )

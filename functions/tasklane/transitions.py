@@ -12,6 +12,8 @@ LEASE_SECONDS: Final = 60
 """How long a lease lasts at most before its worker must renew it."""
 LEASE_MARGIN_MS: Final = 15_000
 """How much longer a lease lasts than the run may go unrenewed: for slow writes and for clocks that differ."""
+WAITED_FOR_MS: Final = 5_000
+"""How long after its lease a run is looked at that holds a slot: others wait for it, which is worth the index entry."""
 PROMOTE_AHEAD_MS: Final = (MAX_DELAY_SECONDS - 60) * 1000
 """How long before its time the sweeper hands a far-off task to its lane: what a queue can delay, less one sweep."""
 MAX_DELAY_MS: Final = 366 * 86_400_000
@@ -105,8 +107,11 @@ def renewed(task: Task, now: int, timing: Timing) -> Task:
     """A running task whose worker still is at it.
 
     ``due_at`` moves only when the lease would outlast it, and then as far as it may: moving it costs an index entry.
+    Of a run that holds a slot it stays right behind the lease.
     """
     until = lease_until(LEASE_SECONDS, now)
+    if task.slots:
+        return task.evolve(lease_until=until, due_at=until + WAITED_FOR_MS)
     late_enough = task.due_at is not None and task.due_at >= until
     return task.evolve(lease_until=until, due_at=task.due_at if late_enough else until + timing.recovery_ms)
 
