@@ -229,3 +229,10 @@ def test_a_renewal_moves_due_only_where_it_must(due_in: int, moved_to: int | Non
 
     assert task.lease_until == NOW + 75_000
     assert task.due_at == NOW + (due_in if moved_to is None else moved_to)
+
+
+def test_a_run_that_others_wait_for_is_looked_at_right_after_its_lease() -> None:
+    after = renewed(a_running_task(slots=("a",), due_at=NOW + 500_000), NOW, Timing())
+
+    assert after.lease_until == NOW + 75_000
+    assert after.due_at == NOW + 80_000
