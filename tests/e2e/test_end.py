@@ -55,16 +55,21 @@ def test_nothing_of_it_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
         run.assert_nothing_left()
 
 
+def refusal(run: LocalRun) -> list[str]:
+    """The lines that a run says which cannot start."""
+    try:
+        assert run.start().process.wait(PATIENCE_SECONDS) != 0
+        wait_for(lambda: run.output, "the sentence")
+    finally:
+        run.kill()
+    return run.output.splitlines()
+
+
 def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path, shared_run: LocalRun) -> None:
     second = LocalRun(tmp_path)
     second.port = shared_run.port
-    try:
-        assert second.start().process.wait(PATIENCE_SECONDS) != 0
-        wait_for(lambda: second.output, "the sentence")
-    finally:
-        second.kill()
 
-    assert second.output.splitlines() == [
+    assert refusal(second) == [
         (
             f"Port {shared_run.port} is taken: end what listens there or choose another one "
             f"(make run PORT={shared_run.port + 1})."
@@ -77,12 +82,7 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path, shared_run: LocalR
 def test_an_engine_port_that_is_taken_is_one_sentence(tmp_path: Path, shared_run: LocalRun) -> None:
     second = LocalRun(tmp_path)
     second.engine_port = shared_run.engine_port
-    try:
-        assert second.start().process.wait(PATIENCE_SECONDS) != 0
-        wait_for(lambda: second.output, "the sentence")
-    finally:
-        second.kill()
 
-    assert f"make run ENGINE_PORT={shared_run.engine_port + 1}" in second.output
-    assert len(second.output.splitlines()) == 1
+    (sentence,) = refusal(second)
+    assert f"make run ENGINE_PORT={shared_run.engine_port + 1}" in sentence
     assert list(second.scratch.iterdir()) == []

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from infra.local import engine
-from tests.e2e.local_run import LocalRun, free_port, is_listening, local_run, result_of, submit
+from infra.local.engine import free_port
+from tests.e2e.local_run import LocalRun, is_listening, local_run, result_of, submit
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from infra.local.engine import free_port
 from sweeper.entrypoint import handler, sweep
 from tasklane import observability
 from tasklane.errors import SweepFailed, Unavailable
 from tests.entrypoints.conftest import logged, metrics
 from tests.support.aws_lambda import LambdaContext
 from tests.support.builders import NOW, a_running_task, a_task
-from tests.support.engine import free_port
 from tests.support.installation import Installation
 
 Printed = Callable[[], list[dict[str, Any]]]

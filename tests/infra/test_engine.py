@@ -13,12 +13,12 @@ from botocore.exceptions import ClientError
 
 from infra import template as templates
 from infra.local import clients, engine, gaps, package, provision, roles
+from infra.local.engine import free_port
 from infra.local.errors import LocalRunError
-from tests.e2e.local_run import ROOT, free_port, is_listening, processes_naming
+from tests.e2e.local_run import ROOT, is_listening, processes_naming
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from infra.local.clients import Clients
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 SECRET = "whsec_" + "A" * 32
-
-
-@pytest.fixture(scope="module")
-def running_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with engine.running(port=free_port(), scratch=tmp_path_factory.mktemp("engine")) as running:
-        running.wait_until_ready()
-        yield running
 
 
 @pytest.fixture(scope="module")

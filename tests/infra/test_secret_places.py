@@ -14,15 +14,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra import template as templates
-from infra.local import clients, engine, gaps, package, provision
+from infra.local import clients, gaps, package, provision
 from infra.local.deployment import from_outputs
 from tasklane.adapters.signing_secrets import StoredSigningSecrets, place_of
-from tests.e2e.local_run import ROOT, free_port
+from tests.e2e.local_run import ROOT
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from infra.local.clients import Clients
     from infra.local.engine import Engine
 
@@ -38,13 +36,6 @@ _stacks = itertools.count(1)
 
 def a_secret() -> str:
     return f"whsec_{base64.b64encode(os.urandom(24)).decode()}"
-
-
-@pytest.fixture(scope="module")
-def running_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with engine.running(port=free_port(), scratch=tmp_path_factory.mktemp("engine")) as running:
-        running.wait_until_ready()
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from infra import template
-from tests.support.engine import free_port
+from infra.local.engine import free_port
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """The embedded engine for tests, and what tests make in it: names of their own, from template.yaml's definitions."""
 
 import os
-import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,17 +36,11 @@ CONFIG = Config(
 def running_engine(scratch: Path) -> Iterator[Target]:
     """An engine of its own on a free port of 127.0.0.1; skips, saying why, where it does not start."""
     try:
-        with engine.running(port=free_port(), scratch=scratch) as started:
+        with engine.running(port=engine.free_port(), scratch=scratch) as started:
             started.wait_until_ready()
             yield started.target
     except LocalRunError as exc:
         pytest.skip(f"the embedded engine does not start here: {exc}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(kw_only=True)

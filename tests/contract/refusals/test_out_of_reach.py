@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from infra.local.engine import free_port
 from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.adapters.memory import ManualClock
 from tasklane.adapters.s3 import S3BlobStore
@@ -15,7 +16,7 @@ from tasklane.message import CallbackMessage
 from tasklane.task import Status
 from tests.contract.refusals.conftest import ONE_TRY, URLS, refused
 from tests.support.builders import NOW, a_change, a_claim, a_message, a_task
-from tests.support.engine import Aws, free_port
+from tests.support.engine import Aws
 
 
 @pytest.fixture

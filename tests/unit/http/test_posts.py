@@ -8,9 +8,9 @@ from typing import Any
 import httpcore
 import pytest
 
+from infra.local.engine import free_port
 from tasklane.adapters.http import CALLBACK_ANSWER_CAP, HttpClient
 from tasklane.errors import Unavailable
-from tests.support.engine import free_port
 from tests.support.receiver import OK, Connection, Receiver
 from tests.unit.http.conftest import BODY, PATIENT, Slowness
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,19 +11,7 @@ from tasklane.ports import HttpResponse
 from tasklane.registry import load_handlers
 from tasklane.task import Status, Task
 from tests.support.installation import Installation, an_installation
-
-
-@pytest.fixture
-def home() -> Iterator[Installation]:
-    home = an_installation(registry=load_handlers())
-    yield home
-    home.close()
-
-
-def ran(home: Installation, kind: str, payload: dict[str, Any]) -> Task:
-    task = home.submit(kind, payload)
-    home.work()
-    return home.task(task)
+from tests.unit.handlers.conftest import ran
 
 
 def message_of(task: Task) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """The handlers that come with Tasklane."""
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,19 +10,7 @@ from tasklane.ports import HttpResponse
 from tasklane.registry import load_handlers
 from tasklane.task import Status, Task
 from tests.support.installation import Installation, an_installation
-
-
-@pytest.fixture
-def home() -> Iterator[Installation]:
-    home = an_installation(registry=load_handlers())
-    yield home
-    home.close()
-
-
-def ran(home: Installation, kind: str, payload: dict[str, Any]) -> Task:
-    task = home.submit(kind, payload)
-    home.work()
-    return home.task(task)
+from tests.unit.handlers.conftest import ran
 
 
 def test_echo_gives_back_what_it_got(home: Installation) -> None:
