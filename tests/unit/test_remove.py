@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 from tasklane.errors import TaskNotFound, Unavailable
 from tasklane.registry import Registry
@@ -12,11 +11,7 @@ from tasklane.remove import Reason
 from tasklane.task import CallbackState, Status, Task
 from tests.support.builders import NOW, a_completed_task, a_pending_callback, a_running_task, a_task
 from tests.support.installation import Installation, an_installation
-
-
-class AnyPayload(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
+from tests.support.payloads import Anything
 
 runs: list[str] = []
 
@@ -25,7 +20,7 @@ def a_registry() -> Registry:
     registry = Registry()
 
     @registry.task("echo")
-    def echo(payload: AnyPayload) -> dict[str, Any]:
+    def echo(payload: Anything) -> dict[str, Any]:
         """Give it back."""
         runs.append("echo")
         return payload.model_dump()

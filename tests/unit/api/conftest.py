@@ -27,20 +27,8 @@ from tasklane.bootstrap import Services
 from tasklane.message import TaskMessage
 from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
-from tasklane.settings import Settings
-
-SETTINGS = Settings(
-    stage="test",
-    tasks_table="tasks",
-    control_table="control",
-    bucket="documents",
-    lane_urls={lane: f"lane-{lane}" for lane in range(1, 6)},
-    callback_queue_url="callbacks",
-)
-
-
-class AnyPayload(BaseModel):
-    model_config = ConfigDict(extra="allow")
+from tests.support.installation import SETTINGS
+from tests.support.payloads import Anything
 
 
 class CountPayload(BaseModel):
@@ -53,7 +41,7 @@ def a_registry() -> Registry:
     registry = Registry()
 
     @registry.task("echo")
-    def echo(payload: AnyPayload) -> dict[str, Any]:
+    def echo(payload: Anything) -> dict[str, Any]:
         """Give it back."""
         return payload.model_dump()
 
