@@ -1,7 +1,7 @@
-"""A shared step: who stands first in the line of a limit, read for several starts at once where nobody else takes them.
+"""A shared step: who stands first in the line of a limit, asked for several starts at once.
 
-While one process starts all of them, each start would read the line again only to find what the one before has seen.
-Of several processes each would find what was read taken by another one: then it reads before each start.
+While one process starts all of them, each start would find what the one before has seen, so the records are used, too.
+Where several processes take them, each reads the records of the first ones again before a start.
 """
 
 import threading
@@ -17,6 +17,10 @@ from tasklane.task import Task
 
 LOOKS: Final = 10
 """How many that stand in a line are looked at for one that may start: the others wait for another key as well."""
+SHARED_LOOKS: Final = 40
+"""The same where other processes take some of them meanwhile."""
+AHEAD: Final = 4
+"""Records that are then read besides those that are wanted."""
 FRESH_SECONDS: Final = 1.0
 """How long what was read is used: somebody of a higher priority may have come since."""
 ALONE_AFTER_SECONDS: Final = 10.0
@@ -27,8 +31,9 @@ MAX_KEYS: Final = 1_000
 
 @dataclass(kw_only=True, slots=True)
 class _Line:
-    """What is known of one line."""
+    """What is known of one line: who stands there and, of the first of them, the records."""
 
+    ids: deque[str] = field(default_factory=deque)
     tasks: deque[Task] = field(default_factory=deque)
     read_at: float = float("-inf")
     disturbed_at: float = float("-inf")
@@ -38,9 +43,8 @@ class _Line:
         return time.monotonic() - self.disturbed_at < ALONE_AFTER_SECONDS
 
     @property
-    def is_read(self) -> bool:
-        """True where what was read may be used."""
-        return time.monotonic() - self.read_at < FRESH_SECONDS and not self.is_shared
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self.read_at < FRESH_SECONDS
 
 
 class Standing:
@@ -57,18 +61,20 @@ class Standing:
         ``joined`` are those that have just joined it: the index may not know of them yet.
         """
         line = self._line(key)
-        while not joined and line.is_read and (task := self._next(line)) is not None:
-            yield task
-        ids = self._store.in_line(limit_line(key), LOOKS + room)
-        ids = [*ids, *(one for one in joined if one not in ids)]
-        at_once = room if line.is_shared else len(ids)
-        for some in (ids[:at_once], ids[at_once:]):
-            found = self._store.get(some) if some else {}
-            standing = (found[one] for one in some if one in found and found[one].line == limit_line(key))
-            with self._lock:
-                line.tasks, line.read_at = deque(standing), time.monotonic()
-            while (task := self._next(line)) is not None:
+        asked = bool(joined) or not line.is_fresh
+        if asked:
+            self._ask(line, key, room, joined)
+        elif line.is_shared:
+            self._doubt(line)
+        while True:
+            task = self._next(line)
+            if task is not None:
                 yield task
+            elif not self._read(line, key, room):
+                if asked:
+                    return
+                asked = True
+                self._ask(line, key, room, joined)
 
     def taken(self, key: str) -> None:
         """Somebody else has taken one of the tasks that this gave."""
@@ -77,6 +83,28 @@ class Standing:
     def forget(self, key: str) -> None:
         """The last one that this gave stands where it stood: it is to be the first again."""
         self._line(key).read_at = float("-inf")
+
+    def _ask(self, line: _Line, key: str, room: int, joined: Sequence[str]) -> None:
+        ids = self._store.in_line(limit_line(key), room + (SHARED_LOOKS if line.is_shared else LOOKS))
+        with self._lock:
+            line.ids, line.read_at = deque([*ids, *(one for one in joined if one not in ids)]), time.monotonic()
+            line.tasks.clear()
+
+    def _read(self, line: _Line, key: str, room: int) -> bool:
+        """Read the records of those who come next; False where nobody does."""
+        with self._lock:
+            count = min(room + AHEAD, len(line.ids)) if line.is_shared else len(line.ids)
+            ids = [line.ids.popleft() for _ in range(count)]
+        found = self._store.get(ids) if ids else {}
+        with self._lock:
+            line.tasks.extend(found[one] for one in ids if one in found and found[one].line == limit_line(key))
+        return bool(ids)
+
+    def _doubt(self, line: _Line) -> None:
+        """Others may have taken those whose records were read before."""
+        with self._lock:
+            line.ids.extendleft(task.id for task in reversed(line.tasks))
+            line.tasks.clear()
 
     def _next(self, line: _Line) -> Task | None:
         with self._lock:

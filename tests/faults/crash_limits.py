@@ -21,8 +21,8 @@ PATH: Final = f"/v1/limits/{KEY}"
     "Claims._claim store.claim",
     "Claims._hold control.note_waiting",
     "Lines.hold store.save",
-    "Standing.first store.in_line",
-    "Standing.first store.get",
+    "Standing._ask store.in_line",
+    "Standing._read store.get",
     minutes=5,
 )
 def runs_one_after_the_other(trial: Trial) -> Sequence[Task]:
