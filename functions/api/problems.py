@@ -106,6 +106,14 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
 
 NO_STEPS: Final = frozenset({"[key]", "[input_data]", "[payload]"})
 """What pydantic adds to a place that is no step to it: after a wrong key of a mapping, and the tag of a union."""
+OF_JSON: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dataclass_type", "dict_type"), "a JSON object"),
+    "list_type": "a JSON array",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "url_type": "a URL, as a string",
+}
+"""What a value had to be, by pydantic's name for that; its own words are of Python."""
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 BY_STATUS: Final[Mapping[int, Kind]] = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
@@ -250,6 +258,11 @@ def _sentence(error: Mapping[str, Any]) -> str:
             return "This field is required."
         case "extra_forbidden":
             return "There is no such field."
+        case "too_short":
+            least = error["ctx"]["min_length"]
+            return f"Must have at least {least} {'entry' if least == 1 else 'entries'}."
+        case kind if kind in OF_JSON:
+            return f"Must be {OF_JSON[kind]}."
         case "value_error":
             return f"{error['ctx']['error']}"
         case _:

@@ -91,6 +91,59 @@ def test_a_wrong_field_is_pointed_at(api: Installation, body: Any, pointer: str)
     assert problem["errors"][0]["detail"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        ("POST", "/v1/tasks", "/ /payload /labels /retry"),
+        ("PATCH", "/v1/tasks/x", "/"),
+        ("POST", "/v1/tasks/remove", "/"),
+        ("PUT", "/v1/limits/k", "/ /rate"),
+        ("POST", "/v1/task-types", "/ /retry"),
+        ("POST", "/v1/leases", "/"),
+        ("POST", "/v1/leases/x/heartbeat", "/ /progress"),
+        ("POST", "/v1/leases/x/complete", "/"),
+        ("POST", "/v1/leases/x/fail", "/ /error"),
+        ("POST", "/tasks/", "/input_data"),
+        ("POST", "/tasks", "/payload"),
+        ("POST", "/api/tasks", "/ /parameters"),
+        ("POST", "/enqueue", "/"),
+        ("POST", "/submit_result", "/"),
+        ("POST", "/api/v1/task/greeting", "/"),
+    ],
+)
+@pytest.mark.parametrize("wrong", ["boom", 3, ["boom"], True])
+def test_what_must_be_an_object_is_named_so(
+    api: Installation, method: str, path: str, fields: str, wrong: object
+) -> None:
+    for field in fields.split():
+        name = field.removeprefix("/")
+        response = api.client.request(method, path, json={name: wrong} if name else wrong)
+
+        errors = the_problem(response, 422, "invalid-request")["errors"]
+
+        assert {"pointer": field if name else "", "detail": "Must be a JSON object."} in errors
+
+
+def test_no_problem_speaks_of_python(api: Installation) -> None:
+    wrong = {
+        "type": 3,
+        "callback_events": "x",
+        "callback_give_up_on_4xx": 3,
+        "callback_url": 3,
+        "retry": {"pauses": []},
+    }
+
+    errors = the_problem(api.submit(wrong), 422, "invalid-request")["errors"]
+
+    assert {error["pointer"]: error["detail"] for error in errors} == {
+        "/type": "Must be a string.",
+        "/callback_events": "Must be a JSON array.",
+        "/callback_give_up_on_4xx": "Must be true or false.",
+        "/callback_url": "Must be a URL, as a string.",
+        "/retry/pauses": "Must have at least 1 entry.",
+    }
+
+
 def test_every_wrong_field_is_pointed_at(api: Installation) -> None:
     problem = the_problem(api.submit({"type": "", "priority": 9, "colour": "red"}), 422, "invalid-request")
 
