@@ -9,7 +9,7 @@ import typer
 
 from infra.cli.client import DEFAULT_URL
 from infra.cli.errors import WRONG_USE, CommandError
-from infra.cli.options import Json, Url, connect
+from infra.cli.options import Json, Url, connect, read_labels
 from infra.cli.output import moment, print_json, print_tasks, say
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def show(
     """Show the newest tasks."""
     filters = {"order": "oldest" if oldest else "newest"}
     filters |= {key: value for key, value in (("status", status), ("type", name)) if value}
-    if label:
-        filters["label"] = label.replace("=", ":", 1)
+    for key, value in read_labels([label] if label is not None else []).items():
+        filters["label"] = f"{key}:{value}"
     with connect(context, url) as api:
         tasks = list(api.tasks(count, **filters))
     if as_json:

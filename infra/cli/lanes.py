@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -12,10 +12,28 @@ from infra.cli.options import Json, Url, connect
 from infra.cli.output import moment, print_columns, print_json, say
 from infra.cli.register import group
 
-Lane = Annotated[int, typer.Argument(metavar="LANE", min=1, max=5, show_default=False, help="1 to 5; 5 is first.")]
+LANES = ("1", "2", "3", "4", "5")
+CALLBACKS = "callbacks"
 MOST = 10_000
 """Dead letters that one request takes at most."""
 KEPT = {"poison": "no messages of Tasklane's", "unanswered": "not answered for now"}
+
+
+def _read_lane(given: str) -> int:
+    if given == CALLBACKS:
+        raise typer.BadParameter("callbacks can only be redriven; the lanes 1 to 5 can be paused.")
+    if given not in LANES:
+        raise typer.BadParameter(f"{given!r} is none of the lanes 1 to 5.")
+    return int(given)
+
+
+def _read_queue(given: str) -> str:
+    if given not in (*LANES, CALLBACKS):
+        raise typer.BadParameter(f"{given!r} is none of the lanes 1 to 5, nor callbacks.")
+    return given
+
+
+Lane = Annotated[int, typer.Argument(metavar="LANE", parser=_read_lane, show_default=False, help="1 to 5; 5 is first.")]
 
 
 def list_(context: typer.Context, *, url: Url = DEFAULT_URL, as_json: Json = False) -> None:
@@ -50,8 +68,7 @@ def resume(context: typer.Context, lane: Lane, *, url: Url = DEFAULT_URL, as_jso
 def redrive(
     context: typer.Context,
     lane: Annotated[
-        Literal["1", "2", "3", "4", "5", "callbacks"],
-        typer.Argument(metavar="LANE", show_default=False, help="1 to 5, or callbacks."),
+        str, typer.Argument(metavar="LANE", parser=_read_queue, show_default=False, help="1 to 5, or callbacks.")
     ],
     *,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many dead letters.")] = 1000,
@@ -60,11 +77,11 @@ def redrive(
     as_json: Json = False,
 ) -> None:
     """Send the tasks of dead letters again, and remove the letters that nothing follows from."""
-    path = "/v1/callbacks/redrive" if lane == "callbacks" else f"/v1/lanes/{lane}/redrive"
-    options = "&failed=retry" if retry_failed and lane != "callbacks" else ""
+    path = "/v1/callbacks/redrive" if lane == CALLBACKS else f"/v1/lanes/{lane}/redrive"
+    options = "&failed=retry" if retry_failed and lane != CALLBACKS else ""
     with connect(context, url) as api:
         total = _redriven(api, path, options, limit)
-    print_json({"lane": lane, **total}) if as_json else say(_told(total))
+    print_json(total) if as_json else say(_told(total))
 
 
 def tell_paused(answer: Any, what: str, *, as_json: bool) -> None:
@@ -83,23 +100,22 @@ def tell_resumed(answer: Any, what: str, *, as_json: bool) -> None:
 
 
 def _redriven(api: Api, path: str, options: str, limit: int) -> dict[str, Any]:
-    """Redrive until nothing more comes of it, or the limit is reached; what became of the dead letters."""
-    total: dict[str, Any] = {"sent": 0, "reopened": 0, "poison": 0, "unanswered": 0, "more": True}
-    removed, left = Counter[str](), limit
+    """Redrive until nothing more comes of it, or the limit is reached; the answers, put together as one."""
+    done, removed, left = Counter[str](), Counter[str](), limit
     while True:
         answer = api.call("POST", f"{path}?limit={min(left, MOST)}{options}")
         removed.update(answer["removed"])
-        total |= {name: total[name] + answer.get(name, 0) for name in ("sent", "reopened")}
-        # What stays is counted by each look at it.
-        total |= {name: answer[name] for name in ("poison", "unanswered", "more")}
-        before, left = left, limit - total["sent"] - total["reopened"] - removed.total()
+        done.update({name: answer[name] for name in ("sent", "reopened") if name in answer})
+        before, left = left, limit - done.total() - removed.total()
         if not answer["more"] or left in (0, before) or left < 0:
-            return total | {"removed": dict(removed)}
+            # What stays is counted by each look at it, and so the last answer tells.
+            together: dict[str, Any] = {**answer, **done, "removed": dict(removed)}
+            return together
 
 
 def _told(total: dict[str, Any]) -> str:
     parts = [f"{total['sent']} sent again"]
-    if total["reopened"]:
+    if total.get("reopened"):
         parts.append(f"{total['reopened']} failed, begin again")
     if total["removed"]:
         words = ", ".join(f"{count} {status}" for status, count in sorted(total["removed"].items()))

@@ -78,7 +78,8 @@ def delete(context: typer.Context, key: Key, *, url: Url = DEFAULT_URL, as_json:
     """Limit a key no longer, and let go what waits for it."""
     with connect(context, url) as api:
         api.call("DELETE", _path(key))
-    print_json({"key": key, "max_concurrent": None, "rate": None}) if as_json else say(f"{key} is not limited.")
+    if not as_json:  # the API answers with nothing
+        say(f"{key} is not limited.")
 
 
 def read_rate(given: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
@@ -12,6 +12,7 @@ from infra.cli import housekeeping, lanes, limits, tasks, types
 from infra.cli.demo.command import demo
 from infra.cli.errors import FAILED, INTERRUPTED, CommandError, one_line
 from infra.cli.options import Given
+from infra.cli.output import require_output, unwritten
 from infra.cli.register import ReaderGone, group
 
 if TYPE_CHECKING:
@@ -40,15 +41,25 @@ def main(arguments: Sequence[str] | None = None, given: Given | None = None) -> 
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
+        require_output()
         answer = typer.main.get_command(app).main(words, prog_name="tasklane", standalone_mode=False, obj=given)
     except (CommandError, typer.TyperException, typer.Abort, KeyboardInterrupt) as exc:
         return _fail(exc)
     except ReaderGone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more(sys.stdout)
         return 0
+    except (OSError, UnicodeEncodeError) as exc:
+        # Whatever else may end so is a CommandError by now.
+        _print_no_more(sys.stdout)
+        return _fail(unwritten(exc))
     if answer == INTERRUPTED:
         return _fail(KeyboardInterrupt())
     return answer if isinstance(answer, int) else 0
+
+
+def _print_no_more(stream: TextIO) -> None:
+    """Let go what is still to be written: Python would try once more at its end, and say what came of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fail(exc: BaseException) -> int:
@@ -64,5 +75,8 @@ def _fail(exc: BaseException) -> int:
         sentence, code = "Nothing was done.", FAILED
     else:
         sentence, code = "Interrupted.", INTERRUPTED
-    print(sentence, file=sys.stderr)
+    try:
+        print(sentence, file=sys.stderr, flush=True)
+    except OSError:  # the exit code has to do
+        _print_no_more(sys.stderr)
     return code

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from infra.cli.errors import one_line
+from infra.cli.errors import CommandError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 MISSING = "-"
 LONGEST = 200
 """Characters of a document that are shown; --json shows all of it."""
+
+
+def require_output() -> None:
+    """Raise CommandError where there is no standard output: nothing must be done of which nothing can be said."""
+    if sys.stdout is None:  # how Python starts where it was closed
+        raise CommandError("The standard output is closed.")
+
+
+def unwritten(exc: OSError | UnicodeEncodeError) -> CommandError:
+    """Give what is to be said of output that could not be written."""
+    if isinstance(exc, UnicodeEncodeError):
+        return CommandError(f"The output cannot be written in {exc.encoding}: set PYTHONIOENCODING=utf-8.")
+    return CommandError(f"The output cannot be written: {exc.strerror or exc}.")
 
 
 def say(text: str) -> None:

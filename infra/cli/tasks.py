@@ -11,12 +11,10 @@ import typer
 
 from infra.cli.client import DEFAULT_URL, FINAL
 from infra.cli.errors import WRONG_USE, CommandError
-from infra.cli.options import Json, TaskId, Timeout, Url, connect
+from infra.cli.options import Json, TaskId, Timeout, Url, connect, read_labels
 from infra.cli.output import print_json, print_task, say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from infra.cli.client import Task
 
 
@@ -118,15 +116,6 @@ def read_payload(given: str) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise CommandError('The payload is not a JSON object, such as {"n": 10}.', WRONG_USE)
     return payload
-
-
-def read_labels(given: Sequence[str]) -> dict[str, str]:
-    """Give the labels. Raises CommandError for one without a value."""
-    pairs = [label.partition("=") for label in given]
-    wrong = next((key for key, sign, _ in pairs if not sign), None)
-    if wrong is not None:
-        raise CommandError(f"The label {wrong!r} has no value: write KEY=VALUE.", WRONG_USE)
-    return {key: value for key, _, value in pairs}
 
 
 def _no_constant(name: str) -> None:

@@ -64,6 +64,12 @@ def test_tasks_are_shown_by_status_type_and_label(shell: Shell) -> None:
     assert "status" in shell.refused("show", "--status", "done")
 
 
+@pytest.mark.parametrize("label", ["a", "", "=b"])
+@pytest.mark.parametrize("words", [["show", "3"], ["submit", "echo"]])
+def test_what_is_no_label_is_told_how_one_is_written(shell: Shell, words: list[str], label: str) -> None:
+    assert shell.refused(*words, "--label", label, code=2) == f"The label {label!r} is not KEY=VALUE."
+
+
 def test_more_tasks_than_a_page_has_are_shown(shell: Shell) -> None:
     ids = submitted(shell, 130)
 

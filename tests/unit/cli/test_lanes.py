@@ -63,7 +63,22 @@ def test_a_type_that_is_not_there_cannot_be_paused(shell: Shell, name: str) -> N
 @pytest.mark.parametrize("lane", ["0", "6", "high"])
 @pytest.mark.parametrize("command", ["pause", "resume", "redrive"])
 def test_a_lane_that_is_not_there(shell: Shell, command: str, lane: str) -> None:
-    assert f"See `tasklane lanes {command} --help`." in shell.refused("lanes", command, lane, code=2)
+    said = shell.refused("lanes", command, lane, code=2)
+
+    assert said.startswith(f"Invalid value for 'LANE': '{lane}' is none of the lanes 1 to 5")
+    assert said.endswith(f"See `tasklane lanes {command} --help`.")
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_callbacks_are_a_lane_for_a_redrive_only(shell: Shell, command: str) -> None:
+    assert shell.refused("lanes", command, "callbacks", code=2).startswith(
+        "Invalid value for 'LANE': callbacks can only be redriven; the lanes 1 to 5 can be paused."
+    )
+
+
+@pytest.mark.parametrize(("lane", "path"), [("3", "/v1/lanes/3/redrive"), ("callbacks", "/v1/callbacks/redrive")])
+def test_a_redrive_prints_what_the_api_says(shell: Shell, lane: str, path: str) -> None:
+    assert shell.ok("lanes", "redrive", lane, "--json").json == shell.api.client.post(path).json()
 
 
 def answers(*reports: dict[str, Any]) -> tuple[list[str], Callable[[httpx.Request], httpx.Response]]:
@@ -90,6 +105,24 @@ def test_a_redrive_goes_on_while_there_is_more(shell: Shell) -> None:
         "2 left (no messages of Tasklane's); 1 left (not answered for now).\n"
     )
     assert asked == ["/v1/lanes/3/redrive?limit=1000&failed=retry", "/v1/lanes/3/redrive?limit=897&failed=retry"]
+
+
+def test_the_answers_of_a_redrive_are_put_together_as_one(shell: Shell) -> None:
+    _, answer = answers(
+        {"lane": 3, "sent": 100, "removed": {"completed": 3}, "poison": 2, "more": True},
+        {"lane": 3, "sent": 5, "reopened": 1, "removed": {"completed": 1, "unknown": 1}, "poison": 2, "unanswered": 1},
+    )
+    shell.answering(answer)
+
+    assert shell.ok("lanes", "redrive", "3", "--json").json == {
+        "lane": 3,
+        "sent": 105,
+        "reopened": 1,
+        "removed": {"completed": 4, "unknown": 1},
+        "poison": 2,
+        "unanswered": 1,
+        "more": False,
+    }
 
 
 def test_a_redrive_that_gets_nowhere_ends(shell: Shell) -> None:

@@ -1,5 +1,6 @@
 """How commands end: exit codes, and one sentence on stderr."""
 
+import os
 import subprocess
 import sys
 import time
@@ -156,27 +157,63 @@ def test_ctrl_c_is_130_and_one_word(shell: Shell) -> None:
     assert shell.refused("show", code=130) == "Interrupted."
 
 
-MANY_TASKS = """
+NO_SPACE = "The output cannot be written: No space left on device.\n"
+MANY_TYPES = """
 import sys
 import httpx
 from infra.cli.main import main
 from infra.cli.options import Given
 
-types = [{"name": f"type {n}", "priority": 3, "timeout_seconds": 60, "retry": {"max_attempts": 3}, "description": "x"}
-         for n in range(100_000)]
+types = [{"name": f"type {n} ü", "priority": 3, "timeout_seconds": 60, "retry": {"max_attempts": 3}, "description": ""}
+         for n in range(int(sys.argv[1]))]
 answer = httpx.MockTransport(lambda _: httpx.Response(200, json={"task_types": types, "pauses": []}))
 sys.exit(main(["types", "list"], Given(transport=answer)))
 """
 
 
+def types_list(folder: Path, rest: str, *, count: int = 10_000, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What becomes of `tasklane types list`, with the rest of the command line."""
+    (folder / "types.py").write_text(MANY_TYPES)
+    command = f"{sys.executable} {folder / 'types.py'} {count} {rest}"
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"} | variables
+    return subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     """`tasklane types list | head -1`."""
-    (tmp_path / "types.py").write_text(MANY_TASKS)
-    command = f"{sys.executable} {tmp_path / 'types.py'} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = types_list(tmp_path, "| head -1; exit ${PIPESTATUS[0]}")
+
+    assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "TYPE", "")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "count", "said"),
+    [
+        pytest.param("> /dev/full", 1, NO_SPACE, id="at the end"),
+        pytest.param("> /dev/full", 10_000, NO_SPACE, id="on the way"),
+        pytest.param(">&-", 1, "The standard output is closed.\n", id="nowhere"),
+        pytest.param("> /dev/full 2> /dev/full", 1, "", id="nor can the error"),
+    ],
+)
+def test_output_that_cannot_be_written_is_an_error(tmp_path: Path, redirection: str, count: int, said: str) -> None:
+    done = types_list(tmp_path, redirection, count=count)
+
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
+def test_output_that_the_terminal_has_no_letters_for_is_an_error(tmp_path: Path) -> None:
+    done = types_list(tmp_path, "| cat; exit ${PIPESTATUS[0]}", PYTHONIOENCODING="ascii")
+
+    assert done.returncode == 1
+    assert done.stderr == "The output cannot be written in ascii: set PYTHONIOENCODING=utf-8.\n"
+
+
+def test_help_that_cannot_be_written_is_an_error() -> None:
+    command = f"{sys.executable} -m infra.cli lanes pause --help > /dev/full"
 
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
 
-    assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "TYPE", "")
+    assert (done.returncode, done.stderr) == (1, NO_SPACE)
 
 
 def test_every_command_has_json() -> None:
