@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -34,6 +34,8 @@ PAUSES: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Seconds between tries, the schedule that Standard Webhooks recommends: over three days in all."""
 TRY_MS: Final = int(TIMEOUT_SECONDS * 1000) + transitions.LEASE_MARGIN_MS
 """How long a try that has begun is left alone before the sweeper begins the next."""
+LINGER_SECONDS: Final = 0.05
+"""How long a try that is over waits for others, so that they are written down together."""
 JITTER: Final = 0.1
 """A pause is up to this part longer, so that the callbacks of an outage do not all come back together."""
 INLINE_RESULT: Final = 64 * 1024
@@ -111,24 +113,30 @@ class DeliverCallbacks:
             return CallbackReport(unhandled=unhandled)
         timeout = max(1.0, min(TIMEOUT_SECONDS, remaining() - 2.0))
         with ThreadPoolExecutor(len(claimed) + len(events), thread_name_prefix="callback") as pool:
-            ends = [pool.submit(self._deliver, task, secrets[task.tenant], timeout) for task in claimed]
+            ends = {pool.submit(self._deliver, task, secrets[task.tenant], timeout): task for task in claimed}
             tries = [pool.submit(self._tell, one, secrets[one.task.tenant], timeout) for one in events]
             # A receiver that is slow to take an event keeps no end from being written down.
-            delivered = self._write(claimed, [end.result() for end in ends])
+            delivered = self._write_as_they_end(ends)
             begun = time.monotonic()
             told = self._go_on([one.result() for one in tries])
             self._tell.has_taken(time.monotonic() - begun)
         return CallbackReport(unhandled=unhandled, delivered=delivered, failed=len(ends) - delivered, told=told)
 
-    def _write(self, claimed: Sequence[Task], ended: Sequence[Task]) -> int:
+    def _write_as_they_end(self, ends: Mapping["Future[Task]", Task]) -> int:
+        """Write down each try when it is over: one slow receiver holds up no other's next try. How many delivered."""
+        delivered, left = 0, set(ends)
+        while left:
+            wait(left, return_when=FIRST_COMPLETED)
+            done, left = wait(left, timeout=LINGER_SECONDS)
+            delivered += self._write([(task, end.result()) for end, task in ends.items() if end in done])
+        return delivered
+
+    def _write(self, tries: Sequence[tuple[Task, Task]]) -> int:
         # Somebody may have let the callback begin anew meanwhile: its first try has this one's number, but another id.
         guards = ("status", "run", "callback", "lease_id")
-        changes = [
-            Change(before=task, after=after, unchanged=guards) for task, after in zip(claimed, ended, strict=True)
-        ]
-        written = save_patiently(self._store, changes) if changes else []
-        send_callbacks(self._callback_queue, written, self._clock.now())
-        return sum(t.callback is not None and t.callback.state is CallbackState.DELIVERED for t in ended)
+        changes = [Change(before=task, after=after, unchanged=guards) for task, after in tries]
+        send_callbacks(self._callback_queue, save_patiently(self._store, changes), self._clock.now())
+        return sum(_callback(after).state is CallbackState.DELIVERED for _, after in tries)
 
     def _go_on(self, told: Sequence[Told]) -> int:
         """Send the messages of events that are to be tried again; how many were taken."""

@@ -21,7 +21,7 @@ from tasklane.throttle import MAX_KEY, LimitState, Rate
 logger = logging.getLogger("tasklane.api")
 
 MAX_LIMIT: Final = 100
-RELEASE_SECONDS: Final = 5.0
+RELEASE_SECONDS: Final = 10.0
 """How long a request lets waiting tasks go; the sweeper goes on with the rest."""
 
 router = APIRouter(prefix="/v1/limits", tags=["limits"], route_class=JsonRoute)

@@ -20,7 +20,7 @@ from tasklane.timestamps import rfc3339
 
 logger = logging.getLogger("tasklane.api")
 
-RELEASE_SECONDS: Final = 5.0
+RELEASE_SECONDS: Final = 10.0
 """How long a request lets waiting tasks go; the sweeper goes on with the rest."""
 
 router = APIRouter(prefix="/v1", route_class=JsonRoute)

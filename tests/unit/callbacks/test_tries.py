@@ -9,10 +9,12 @@ import pytest
 
 from tasklane.callback import PAUSES, CallbackTerms
 from tasklane.errors import AddressRefused, Unavailable
+from tasklane.ports import HttpResponse
 from tasklane.registry import Registry
 from tasklane.task import CallbackState
 from tests.support.builders import NOW
 from tests.support.installation import CALLBACKS, Installation, an_installation
+from tests.support.waiting import wait_for
 from tests.unit.callbacks.conftest import OK, URL, callback, ended, status
 
 
@@ -163,3 +165,25 @@ def test_a_result_that_cannot_be_fetched_is_told_later(receiving: Callable[..., 
     assert (home.http.posted, callback(home, task).history[0].status_code) == ([], None)
     home.clock.advance(6)
     assert home.deliver().delivered == 1
+
+
+def test_a_receiver_that_is_slow_to_answer_holds_up_no_others_next_try(registry: Registry) -> None:
+    queued_meanwhile: list[int] = []
+
+    def answer(url: str) -> HttpResponse:
+        if not url.endswith("slow"):
+            return status(500)
+        wait_for(lambda: home.queues.depth(CALLBACKS) > 0, "the next try of the other one")
+        queued_meanwhile.append(home.queues.depth(CALLBACKS))
+        return OK
+
+    home = an_installation(registry=registry, answer=answer)
+    slow, other = (home.submit("echo", {}, callback_url=f"https://example.com/{one}") for one in ("slow", "other"))
+    home.work()
+
+    report = home.deliver()
+
+    assert (report.delivered, report.failed) == (1, 1)
+    assert queued_meanwhile == [1]
+    assert callback(home, slow).state is CallbackState.DELIVERED
+    assert callback(home, other).tries == 1
