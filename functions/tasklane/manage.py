@@ -7,6 +7,7 @@ from tasklane import document, transitions
 from tasklane.changes import own_change
 from tasklane.dispatch import send_what_follows
 from tasklane.errors import InvalidRequest, NotNow, TaskNotFound, Unavailable
+from tasklane.line import is_rate
 from tasklane.ports import BlobStore, CallbackQueue, Clock, TaskQueue, TaskStore
 from tasklane.task import REOPENINGS, Document, Status, Task
 from tasklane.task_types import TaskTypes
@@ -85,7 +86,9 @@ class ManageTasks:
         def rescheduled(task: Task, now: int) -> Task:
             if not task.status.waiting:
                 raise NotNow("Only a task that has not started can be rescheduled.", task.status)
-            start = (task.run_at or now) if run_at is None else run_at
+            # Of one that waits for its time slot run_at is the slot; its own time has come.
+            own = now if is_rate(task.line) else task.run_at or now
+            start = own if run_at is None else run_at
             if start - now > MAX_DELAY_MS:
                 raise InvalidRequest(
                     "The start time is too far off.", [{"pointer": "/run_at", "detail": "At most 366 days ahead."}]

@@ -228,3 +228,15 @@ def test_what_the_table_would_not_tell_is_done_by_the_sweeper(home: Installation
     home.work()
 
     assert statuses(home, tasks) == {Status.COMPLETED}
+
+
+def test_another_priority_does_not_make_the_time_slot_the_tasks_own_time(home: Installation) -> None:
+    put(home, SLOW)
+    (task,) = put_off(home, 1)
+
+    after = home.services.manage.reschedule(task.id, priority=5)
+
+    assert (after.status, after.run_at, after.line) == (Status.PENDING, None, None)
+    home.work(lane=5)
+    assert home.task(task).line == "rate:a"
+    assert (home.task(task).run_at or 0) > home.clock.now()
