@@ -18,7 +18,7 @@ class Ends(Steps):
     """Lets an installation come to rest, and looks at what is left."""
 
     lifts = True
-    """Limits are removed in the end; else they go on to hold, as long as they let anybody start."""
+    """In the end limits are removed, in a hurry; else they go on to hold, but for those that let nobody start."""
 
     def teardown(self) -> None:
         """Without faults, and with time, everything comes to its end."""
@@ -34,7 +34,7 @@ class Ends(Steps):
             while not one.ended:
                 self.world.go_on(one, Order.DIE if number % 2 else Order.GO)
         for target in TARGETS:
-            self.world.run(0, partial(self._resume, target))
+            self.world.run(0, partial(self._resume, target, hurry=self.lifts))
         for key in KEYS:
             self._lift(key)
         for number in range(ROUNDS):
@@ -47,7 +47,7 @@ class Ends(Steps):
     def _lift(self, key: str) -> None:
         there = self.world.control.limits([key]).get(key)
         if there is not None and self.lifts:
-            self._set_limit(1, key, None, None)
+            self._set_limit(1, key, None, None, hurry=True)
         elif there is not None and there.limit.max_concurrent == 0:
             self._set_limit(2, key, 1, there.limit.rate)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tasklane.line import limit_key, limit_line, pause_line, rate_line
+from tasklane.line import limit_key, limit_line, rate_line
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import Change, Claim, Clock
 from tasklane.task import Task
@@ -92,6 +92,8 @@ class Standing:
         self._must = must
         self._unsure: set[str] = set()
         """Tasks that may stand in their line without anybody knowing, until they fall due."""
+        self._joined: set[str] = set()
+        """Tasks that have changed their line since a worker began."""
         self._woken: dict[str, Who] = {}
         """Who has just let a task go from the line of a limit, and is about to send it."""
         self._owed: dict[str, int] = {}
@@ -100,6 +102,7 @@ class Standing:
     def moves(self, before: Task, after: Task, request: Task | Claim | Change, judged: Judged) -> None:
         """A task is in another line now, or in none."""
         self._woken.pop(after.id, None)
+        self._joined.add(after.id)
         if after.line is None and limit_key(before.line or "") and _lets_go(request):
             self._woken[after.id] = judged.who
         (self._unsure.add if self._joins_unsure(after, judged) else self._unsure.discard)(after.id)
@@ -124,8 +127,7 @@ class Standing:
                 most = 0 if has_room is None else max(0, before[line] - has_room)
                 self._must(after[line] <= most, f"{after[line]} stand in {line} after a sweep, {before[line]} before")
             elif line.startswith("pause:"):
-                over = line.removeprefix("pause:") not in self._decided.paused
-                self._must(not over or not left[line], f"{left[line]} stand in {line} after a sweep")
+                self._must(not self._is_over(line) or not left[line], f"{left[line]} stand in {line} after a sweep")
 
         for key, since in list(self._owed.items()):
             del self._owed[key]
@@ -137,12 +139,28 @@ class Standing:
         """Somebody has changed a limit: the next sweep at the latest sees to those whose time slots are void."""
         self._owed[key] = self._clock.now()
 
+    def is_let_go(self, line: str) -> None:
+        """Nothing keeps anybody in a line any more, and whoever saw to that had time for them all."""
+        self._must(not self.everybody()[line], f"{self.everybody()[line]} still stand in {line}")
+
+    def _is_over(self, line: str | None) -> bool:
+        return (line or "").startswith("pause:") and (line or "").removeprefix("pause:") not in self._decided.paused
+
     def settled(self, key: str) -> None:
         """A limit is another once more: what was owed by the one before is void."""
         self._owed.pop(key, None)
 
+    def begins_work(self) -> None:
+        """A worker begins."""
+        self._joined.clear()
+
     def worked(self, freed: Collection[str]) -> None:
-        """A worker is done, with nothing gone wrong: for each slot that it freed somebody else has had a go."""
+        """A worker is done, with nothing gone wrong: for each slot that it freed somebody else has had a go.
+
+        And what it has made to stand in the line of a pause is not left there if that is over.
+        """
+        for task_id in self._joined:
+            self._must(not self._is_over(self._tasks[task_id].line), f"held by nothing: {self._tasks[task_id]}")
         left = self.sure()
         for key in freed:
             room, waiting = self._decided.room(key), left[limit_line(key)]
@@ -162,8 +180,8 @@ class Standing:
         return void and task.id not in self._unsure
 
     def is_unsure(self, change: Change) -> bool:
-        target = (change.after.line or "").removeprefix("pause:")
-        return change.after.line == pause_line(target) and target not in self._decided.paused
+        """Whether who joins a line by this may be overlooked there."""
+        return self._is_over(change.after.line)
 
     def _joins_unsure(self, after: Task, judged: Judged) -> bool:
         if judged.unsure or after.line is None:
@@ -171,8 +189,7 @@ class Standing:
         if judged.who.held_since is None:
             return False
         took = self._clock.now() - judged.who.held_since
-        over = after.line.startswith("pause:") and after.line.removeprefix("pause:") not in self._decided.paused
-        return over or not 0 <= took < SURE_MS
+        return self._is_over(after.line) or not 0 <= took < SURE_MS
 
 
 def _is_faster(old: Limit | None, new: Limit | None) -> bool:

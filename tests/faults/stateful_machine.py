@@ -28,6 +28,7 @@ from tests.faults.stateful_wishes import (
     numbers,
     orders,
     orders_to_held,
+    other_limits,
     outside_words,
     to_start_now,
     troubles,
@@ -134,7 +135,7 @@ class Tasklane(Operators, Ends):
         limit=limits,
         several=st.lists(wishes, min_size=2, max_size=4),
         steps=st.integers(0, 3),
-        meanwhile=st.lists(st.tuples(happenings, limits), max_size=5),
+        meanwhile=st.lists(st.tuples(happenings, other_limits), max_size=5),
         then=orders_to_held,
     )
     def crowd(
@@ -181,7 +182,7 @@ class Tasklane(Operators, Ends):
             case "pause":
                 self.world.run(who, partial(self._pause, TARGETS[who % len(TARGETS)]))
             case _:
-                self.world.run(who, partial(self._resume, TARGETS[who % len(TARGETS)]))
+                self.world.run(who, partial(self._resume, self._one_paused(TARGETS[0], who)))
 
     @rule(who=numbers, seconds=st.sampled_from([5, 60, 2000]), trouble=troubles, held=holding)
     def fetch(self, who: int, seconds: int, trouble: Trouble | None, *, held: bool) -> None:

@@ -8,7 +8,7 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from tests.faults.stateful_ports import Trouble
 from tests.faults.stateful_steps import Steps
-from tests.faults.stateful_wishes import holding, keys, limits, numbers, orders, targets, troubles
+from tests.faults.stateful_wishes import holding, keys, limits, numbers, orders, other_limits, targets, troubles
 
 
 class Operators(Steps):
@@ -19,11 +19,12 @@ class Operators(Steps):
         for key, limit in some:
             self._set_limit(0, key, **limit)
 
-    @rule(who=numbers, key=keys, limit=limits, trouble=troubles, held=holding, hurry=st.booleans())
+    @rule(who=numbers, key=keys, limit=other_limits, trouble=troubles, held=holding, hurry=st.booleans())
     def change_limit(
         self, who: int, key: str, limit: dict[str, Any], trouble: Trouble | None, *, held: bool, hurry: bool
     ) -> None:
-        self._do(who, partial(self._limit, key, **limit, hurry=hurry), trouble, held=held)
+        alone = trouble is None and not held
+        self._do(who, partial(self._limit, key, **limit, alone=alone, hurry=hurry), trouble, held=held)
         if not held and (trouble is None or trouble.port not in ("limits", "notes")):
             self.model.restraints.standing.owes(key)
 
@@ -33,7 +34,8 @@ class Operators(Steps):
 
     @rule(who=numbers, what=targets, trouble=troubles, held=holding, hurry=st.booleans())
     def resume(self, who: int, what: str, trouble: Trouble | None, *, held: bool, hurry: bool) -> None:
-        self._do(who, partial(self._resume, what, hurry=hurry), trouble, held=held)
+        resume = partial(self._resume, self._one_paused(what, who), alone=trouble is None and not held, hurry=hurry)
+        self._do(who, resume, trouble, held=held)
 
     @precondition(lambda self: self.world.arrived(*range(6)))
     @rule(lane=numbers, order=orders)

@@ -11,6 +11,7 @@ from tasklane.dispatch import belongs_in_a_lane, callback_is_near
 from tasklane.errors import IdempotencyConflict, InvalidRequest, LeaseLost, NotNow, TaskNotFound, Unavailable
 from tasklane.ids import derived_task_id
 from tasklane.lease import Failure, Holder
+from tasklane.line import limit_line, pause_line
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import Delivery
 from tasklane.submit import Submission
@@ -84,6 +85,7 @@ class Steps(RuleBasedStateMachine):
         self, lane: int, batch: Sequence[Delivery], process: Process, *, alone: bool, again: bool = False
     ) -> None:
         self.model.restraints.freed.clear()
+        self.model.restraints.standing.begins_work()
         self.world.receive(process, lane, batch, again=again)
         if alone:
             self.model.restraints.standing.worked(self.model.restraints.freed)
@@ -97,23 +99,42 @@ class Steps(RuleBasedStateMachine):
         with suppress(Unavailable):
             process.pauses.pause(target)
 
-    def _resume(self, target: str, process: Process, *, hurry: bool = False) -> None:
+    def _resume(self, target: str, process: Process, *, alone: bool = True, hurry: bool = False) -> None:
         """``hurry``: there is no time to let anybody go."""
         with suppress(Unavailable):
             process.pauses.resume(target, lambda: hurry)
+            if alone and not hurry:
+                self.model.restraints.standing.is_let_go(pause_line(target))
 
-    def _set_limit(self, who: int, key: str, max_concurrent: int | None, rate: Rate | None) -> None:
-        self.world.run(who, partial(self._limit, key, max_concurrent=max_concurrent, rate=rate))
+    def _set_limit(
+        self, who: int, key: str, max_concurrent: int | None, rate: Rate | None, *, hurry: bool = False
+    ) -> None:
+        self.world.run(who, partial(self._limit, key, max_concurrent=max_concurrent, rate=rate, hurry=hurry))
         self.model.restraints.standing.owes(key)
 
+    def _one_paused(self, target: str, number: int) -> str:
+        """One that is paused, or this where nothing is."""
+        paused = sorted(self.model.restraints.decided.paused) or [target]
+        return paused[number % len(paused)]
+
     def _limit(
-        self, key: str, process: Process, *, max_concurrent: int | None, rate: Rate | None, hurry: bool = False
+        self,
+        key: str,
+        process: Process,
+        *,
+        max_concurrent: int | None,
+        rate: Rate | None,
+        alone: bool = True,
+        hurry: bool = False,
     ) -> None:
+        """Neither of both: no limit."""
         with suppress(Unavailable):
             if max_concurrent is None and rate is None:
                 process.limits.remove(key, lambda: hurry)
             else:
                 process.limits.put(key, max_concurrent=max_concurrent, rate=rate, enough=lambda: hurry)
+            if alone and not hurry and max_concurrent is None:
+                self.model.restraints.standing.is_let_go(limit_line(key))
 
     def _redrive(self, lane: int, process: Process, *, reopen: bool, alone: bool) -> None:
         before = self.world.dead_letters(lane)

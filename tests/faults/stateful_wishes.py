@@ -47,10 +47,11 @@ outside_words = st.sampled_from(["complete", "complete", "fail", "heartbeat"])
 """What external workers say."""
 targets = st.sampled_from(TARGETS)
 keys = st.sampled_from(KEYS)
-limits = st.fixed_dictionaries(
-    {"max_concurrent": st.sampled_from([None, 0, 1, 1, 2]), "rate": st.none() | st.sampled_from(RATES)}
-)
-"""Neither of both: no limit."""
+_concurrent = {"max_concurrent": st.sampled_from([0, 1, 1, 2]), "rate": st.none()}
+_rated = {"max_concurrent": st.sampled_from([None, None, 1, 2]), "rate": st.sampled_from(RATES)}
+limits = st.fixed_dictionaries(_concurrent) | st.fixed_dictionaries(_rated)
+other_limits = st.one_of(limits, limits, st.just({"max_concurrent": None, "rate": None}))
+"""What a limit is changed to; neither of both: it is removed."""
 happenings = st.sampled_from(["work", "work", "work twice", "wait", "lose", "limit", "pause", "resume"])
 """What others do while one of a crowd is held on its way."""
 actions = st.sampled_from(["cancel", "retry", "redeliver", "reschedule"])
