@@ -123,7 +123,11 @@ class Api:
 
     def task_types(self) -> list[dict[str, Any]]:
         """Give the task types."""
-        found: list[dict[str, Any]] = self.call("GET", "/v1/task-types")["task_types"]
+        found: list[dict[str, Any]] = []
+        after: str | None = ""
+        while after is not None:
+            page = self.call("GET", "/v1/task-types" + (f"?after={quote(after, safe='')}" if after else ""))
+            found, after = found + page["task_types"], page.get("next_after")
         return found
 
     def call(

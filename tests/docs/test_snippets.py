@@ -26,6 +26,7 @@ from tests.support.installation import an_installation
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "infra" / "README.md"]
 ALL = [snippet for page in PAGES if page.exists() for snippet in snippets(page)]
 ID = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+TOKEN = re.compile(r'"lease_token":\s*"(?P<token>[^"]+)"')
 PICTURES = ("mermaid", "text")
 KINDS = (
     "console",
@@ -67,11 +68,13 @@ def test_the_run_says_what_is_shown(snippet: Snippet, local_run: LocalRun) -> No
 @pytest.mark.engine
 @pytest.mark.parametrize("snippet", of_kind("console"), ids=by_name)
 def test_a_command_answers_what_is_shown(snippet: Snippet, local_run: LocalRun) -> None:
-    last_id = "ID"
+    last_id, last_token = "ID", "TOKEN"
     for command, shown in snippet.commands():
-        answer = _run(re.sub(r"\bID\b", last_id, local_run.as_run(command)), TASKLANE_URL=local_run.url)
+        filled_in = re.sub(r"\bTOKEN\b", last_token, re.sub(r"\bID\b", last_id, local_run.as_run(command)))
+        answer = _run(filled_in, TASKLANE_URL=local_run.url)
         assert matches(local_run.as_run(shown), answer), f"{command}\nanswers {answer}"
         last_id = _id_in(answer) or last_id
+        last_token = found["token"] if (found := TOKEN.search(answer)) else last_token
 
 
 @pytest.mark.engine

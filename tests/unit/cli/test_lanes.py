@@ -55,6 +55,23 @@ def test_the_task_types_are_shown(shell: Shell) -> None:
     assert list(found["paused"]) == ["type:echo"]
 
 
+def test_every_page_of_task_types_is_shown(shell: Shell) -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        if request.url.path == "/v1/pauses":
+            return httpx.Response(200, json={"pauses": []})
+        first = "after" not in request.url.params
+        type_ = {"name": "a b" if first else "c"}
+        return httpx.Response(200, json={"task_types": [type_], "next_after": type_["name"] if first else None})
+
+    shell.answering(answer)
+
+    assert shell.ok("types", "list", "--json").json["task_types"] == [{"name": "a b"}, {"name": "c"}]
+    assert asked == ["/v1/task-types", "/v1/task-types?after=a%20b", "/v1/pauses"]
+
+
 @pytest.mark.parametrize("name", ["unknown", "a/b", "ü ?#%2F"])
 def test_a_type_that_is_not_there_cannot_be_paused(shell: Shell, name: str) -> None:
     assert shell.refused("types", "pause", name).startswith("No task type has this name")
