@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +58,7 @@ def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
         mailer=MemoryMailer(),
     )
     point = environment.get(crash.VARIABLE)
-    if actor == "work":
+    if actor.startswith("work"):
         vars(services)["source"] = Counted(ShortPolls(services.source) if point else services.source, world)
     if point:
         services = crash.mortal(services, folder, point)
@@ -115,14 +116,14 @@ class Counted:
                 self._world.note_in_hand(self._in_hand)
 
 
-def work(services: Services, world: World) -> None:
+def work(services: Services, world: World, *, runners: int) -> None:
     """Poll lanes and callback queue until killed, or worn out."""
     # Half a minute on purpose in the product, where it keeps an outage from burning receive counts.
     vars(worker.poller)["RELEASE_SECONDS"] = 0
     # What a handler says is written every two seconds at most; here a test waits for it.
     vars(tasklane.watch)["NEWS_SECONDS"] = 0.1
     vars(tasklane.watch)["WATCH_SECONDS"] = 0.1
-    poller: Poller = make_poller(services, callbacks=True, runners=4, wait_seconds=1)
+    poller: Poller = make_poller(services, callbacks=True, runners=runners, wait_seconds=1)
     _ = services.store, services.execute, services.deliver_callbacks, services.source
     world.open_gate(f"ready-{os.getpid()}")
     world.wait_at_gate("work")
@@ -159,7 +160,8 @@ def clean(services: Services, world: World) -> None:
 
 
 ACTORS: Final[Mapping[str, Callable[[Services, World], None]]] = {
-    "work": work,
+    "work": partial(work, runners=4),
+    "work-on-one-batch": partial(work, runners=1),
     "serve": serve,
     "sweep": sweep,
     "clean": clean,

@@ -74,9 +74,9 @@ def start(installation: Installation, actor: str = "work", *, skew_ms: int = 0, 
 
 
 @contextmanager
-def workers(installation: Installation, count: int = 1) -> Iterator[list[Process]]:
+def workers(installation: Installation, count: int = 1, *, actor: str = "work") -> Iterator[list[Process]]:
     """That many workers at work; they are killed at the end, and what was added to the list with them."""
-    with processes(installation, *["work"] * count) as started:
+    with processes(installation, *[actor] * count) as started:
         installation.world.open_gate("work")
         yield started
 

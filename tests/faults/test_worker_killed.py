@@ -58,15 +58,16 @@ def test_a_frozen_worker_that_comes_back_cannot_write_its_outcome(
 def test_a_handler_that_kills_its_process_fails_alone(
     installation: Installation, record: Callable[[Figures], None]
 ) -> None:
+    """One batch at a time, as in a Lambda: beside it nothing else runs that the process would take along."""
     services, world = installation.services(), installation.world
     nine = installation.submit(services, numbers=range(9))
     (crasher,) = installation.submit(services, crash=99)
     begun_at = installation.clock.now()
-    with workers(installation) as running:
+    with workers(installation, actor="work-on-one-batch") as running:
 
         def restart() -> None:
             if all(worker.has_ended for worker in running):
-                running.append(start(installation))
+                running.append(start(installation, "work-on-one-batch"))
 
         recover_there(installation, services, [*nine, crasher], meanwhile=restart)
 
