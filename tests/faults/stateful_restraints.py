@@ -115,6 +115,8 @@ class Restraints:
         for key, limit in known.items():
             if limit.max_concurrent is not None and key not in claim.takes:
                 wrong = f"does not count towards {key}"
+            if _is_early(claim, limit):
+                wrong = f"begins before its time slot at {message.reserved_at}"
         slots = {key: self._slot(claim, limit) for key, limit in known.items() if len(message.keys) == 1}
         found = {key: slot for key, slot in slots.items() if slot is not None and key not in self._vague}
         return Judged(who=who, wrong=wrong, slots=found, since={key: self.decided.limits[key].since for key in found})
@@ -181,6 +183,12 @@ class Restraints:
     def _has_heard(self, who: Who, since: int) -> bool:
         """Whether a process must know by now what holds since then."""
         return self._clock.now() - max(since, self._missed.get(who.number, 0)) >= REMEMBERED_MS
+
+
+def _is_early(claim: Claim, limit: Limit) -> bool:
+    """Whether a start comes before the time slot that its message tells of."""
+    at, on = claim.message.reserved_at or 0, claim.message.reserved_on or 0
+    return limit.rate is not None and on >= limit.since and _begin(claim) < at
 
 
 def _begin(claim: Claim) -> int:
