@@ -240,3 +240,15 @@ def test_another_priority_does_not_make_the_time_slot_the_tasks_own_time(home: I
     home.work(lane=5)
     assert home.task(task).line == "rate:a"
     assert (home.task(task).run_at or 0) > home.clock.now()
+
+
+def test_whom_a_removal_had_no_time_for_the_sweeper_lets_go(home: Installation) -> None:
+    put(home, SLOW)
+    tasks = put_off(home)
+    home.clock.advance(REMEMBER_MS / 1000)
+
+    home.services.limits.remove("a", lambda: True)
+    home.sweep()
+    home.work()
+
+    assert statuses(home, tasks) == {Status.COMPLETED}
