@@ -77,9 +77,9 @@ class ManageLimits:
 
     def remove(self, key: str, enough: Callable[[], bool]) -> None:
         """Limit ``key`` no longer, and let go who waits for it until ``enough``. One that is not limited stays so."""
-        self._control.remove_limit(key)
         # Not for a shorter time than a worker may have noted: it does not note again who joins the line meanwhile.
         self._control.note_waiting(key, self._clock.now() + NOTED_MS)
+        self._control.remove_limit(key)
         self._look_after(key, None, enough)
 
     def sweep(self, enough: Callable[[], bool], strays: Collection[str] = ()) -> int:
