@@ -77,7 +77,7 @@ class Lines:
                 self.let_these_go(line, task_ids)
 
     def put_off(self, slots: Mapping[TaskMessage, TimeSlot], tasks: Mapping[str, Task]) -> frozenset[TaskMessage]:
-        """Send the announced tasks again for their time slots ; the messages that must come again.
+        """Send the announced tasks again for their time slots; the messages that must come again.
 
         ``tasks`` are their records, as they were when the slots were reserved.
         """

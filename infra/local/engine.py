@@ -68,6 +68,7 @@ def running(*, port: int, scratch: Path, state: Path | None = None) -> Iterator[
     with log.open("w", encoding="utf-8") as output:
         child = lifeline.start(
             MODULE,
+            [str(scratch)],
             environment=_environment(port, temporary, state),
             output=output,
             own_group=True,

@@ -1,4 +1,4 @@
-"""The engine's own process: `python -m infra.local.engine_process LIFELINE` runs ministack until the run ends.
+"""The engine's own process: `python -m infra.local.engine_process LIFELINE SCRATCH` runs ministack until the run ends.
 
 It runs under the interpreter of the environment, because the engine's Lambda workers use that interpreter and its
 packages.
@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.local.lifeline import Parent
@@ -28,8 +26,8 @@ END_ALL = 'kill -s KILL -- "-$1"; for _ in 1 2 3 4 5; do rm -rf "$2" && exit; sl
 
 def main() -> None:
     """Run the engine; if the run was killed, end its Lambda workers and remove the scratch folder in its place."""
-    parent = os.getppid()
-    Parent(int(sys.argv[1])).end_with_it(end_all)
+    parent, scratch = os.getppid(), sys.argv[2]
+    Parent(int(sys.argv[1])).end_with_it(lambda: end_all(scratch))
     sys.argv = ["ministack"]
     from ministack.app import main as run_engine  # noqa: PLC0415 - half a second; the lifeline comes first
 
@@ -38,13 +36,12 @@ def main() -> None:
         run_engine()
     finally:
         if os.getppid() != parent:
-            end_all()
+            end_all(scratch)
 
 
-def end_all() -> None:
+def end_all(scratch: str) -> None:
     """Let a process of another group end this one with all that it has started, and remove their folder."""
-    scratch = Path(tempfile.gettempdir()).parent
-    subprocess.Popen(["/bin/sh", "-c", END_ALL, "sh", str(os.getpgrp()), str(scratch)], start_new_session=True)
+    subprocess.Popen(["/bin/sh", "-c", END_ALL, "sh", str(os.getpgrp()), scratch], start_new_session=True)
 
 
 def let_invocations_end() -> None:
