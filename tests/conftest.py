@@ -1,6 +1,7 @@
 """What holds for every test: no real AWS account within reach, and in CI nothing is skipped."""
 
 import os
+from collections import Counter
 from collections.abc import Generator
 
 import pytest
@@ -23,6 +24,12 @@ os.environ.update(
 # A shared machine is no place for deadlines; in CI the same examples run every time.
 settings.register_profile("tasklane", deadline=None, derandomize=IN_CI)
 settings.load_profile("tasklane")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that those who run the others side by side do not wait for the last."""
+    long = Counter(item.path for item in items if item.get_closest_marker("long"))
+    items.sort(key=lambda item: -long[item.path])
 
 
 @pytest.hookimpl(wrapper=True)

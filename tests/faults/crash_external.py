@@ -151,7 +151,7 @@ def brings_a_delayed_task_into_its_line(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
-@dying("worker", "LookAfterExternal.__call__ queue.send", minutes=6)
+@dying("worker", "LookAfterExternal.__call__ queue.send (2)", minutes=6)
 def finds_a_renewed_lease(trial: Trial) -> Sequence[Task]:
     task = leased(trial, seconds=1)
     trial.services.leases.heartbeat(task.id, Holder.of(task), lease_seconds=60)
@@ -159,7 +159,7 @@ def finds_a_renewed_lease(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
-@dying("worker", "LookAfterExternal.__call__ queue.send (2)")
+@dying("worker", "LookAfterExternal.__call__ queue.send")
 def finds_a_lost_external_worker(trial: Trial) -> Sequence[Task]:
     task = leased(trial, seconds=1, retry={"pauses": [1]})
     trial.dies("work")

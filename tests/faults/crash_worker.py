@@ -103,14 +103,15 @@ def finds_its_lane_paused(trial: Trial) -> Sequence[Task]:
 def holds_a_task_whose_pause_is_over(trial: Trial) -> Sequence[Task]:
     """What it knows of pauses is a few seconds old; so it looks again when it has held something back."""
     trial.services.pause.pause(lane_target(3))
-    first = trial.submit()
+    tasks = [trial.submit()]
 
     def resume() -> None:
-        wait_for(lambda: trial.installation.task(first).line)
+        wait_for(lambda: trial.installation.task(tasks[0]).line)
         trial.services.pause.resume(lane_target(3), lambda: False)
+        tasks.append(trial.submit())
 
     trial.dies("work", meanwhile=resume)
-    return [first]
+    return tasks
 
 
 @dying("worker", "Ending._called_off store.get", "Ending._save store.save", ends=Status.CANCELLED)

@@ -87,10 +87,10 @@ def test_the_promises_hold_on_the_engine(aws: Aws, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.long
 def test_the_promises_hold_in_memory_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    drive(in_memory, monkeypatch, examples=600, steps=50)
+    drive(in_memory, monkeypatch, examples=200, steps=50)
 
 
 @pytest.mark.long
 @pytest.mark.engine
 def test_the_promises_hold_on_the_engine_for_long(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    drive(on_the_engine(aws), monkeypatch, examples=30, steps=30)
+    drive(on_the_engine(aws), monkeypatch, examples=10, steps=30)
