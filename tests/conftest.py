@@ -28,7 +28,7 @@ settings.load_profile("tasklane")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that those who run the others side by side do not wait for the last."""
-    long = Counter(item.path for item in items if item.get_closest_marker("long"))
+    long = Counter(item.path for item in items if item.get_closest_marker("long") or item.get_closest_marker("fuzz"))
     items.sort(key=lambda item: -long[item.path])
 
 

@@ -76,13 +76,7 @@ def on_the_engine(aws: Aws) -> Callable[[], World]:
 
 @pytest.mark.slow
 def test_the_promises_hold_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    drive(in_memory, monkeypatch, examples=90, steps=40)
-
-
-@pytest.mark.slow
-@pytest.mark.engine
-def test_the_promises_hold_on_the_engine(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    drive(on_the_engine(aws), monkeypatch, examples=5, steps=20)
+    drive(in_memory, monkeypatch, examples=50, steps=40)
 
 
 @pytest.mark.long
@@ -92,5 +86,5 @@ def test_the_promises_hold_in_memory_for_long(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.long
 @pytest.mark.engine
-def test_the_promises_hold_on_the_engine_for_long(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_promises_hold_on_the_engine(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     drive(on_the_engine(aws), monkeypatch, examples=10, steps=30)

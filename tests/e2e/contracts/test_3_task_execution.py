@@ -75,7 +75,7 @@ def test_a_job_is_watched_to_its_end(client: httpx.Client, hooks: Receiver) -> N
     assert [one in ("COMPLETED", "FAILED") for one in statuses] == [False] * (len(events) - 1) + [True]
     progress = [event["progress"] for _, event in events]
     assert progress == sorted(progress)
-    assert 0 < progress[1] < 1
+    assert any(0 < one < 1 for one in progress), "a worker that has to start first may take as long as the first pause"
     assert progress[-1] == 1
 
 
