@@ -1,10 +1,11 @@
 """Makes waiting tasks stand in a line, and lets them go to their lanes again."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from tasklane import transitions
 from tasklane.changes import own_change, tasks_after, written
@@ -24,12 +25,22 @@ CHUNK: Final = 25
 """Tasks of one batch of writes."""
 SIDE_BY_SIDE: Final = 8
 """Batches written at once."""
+LOOKS: Final = 10
+"""How often a line is looked at whose index shows only tasks that have moved on, before it is left to the sweeper."""
+LAG_SECONDS: Final = 0.1
+"""Between two such looks: an index is mostly up to date after some ten milliseconds."""
 
 _T = TypeVar("_T")
 
 
 def _any(_: Task) -> bool:
     return True
+
+
+class _Released(NamedTuple):
+    gone: list[Task]
+    kept: int
+    """How many stand there still, because nobody asked for them."""
 
 
 class Lines:
@@ -97,7 +108,7 @@ class Lines:
         total = 0
         while total < count:
             ids = self._store.in_line(limit_line(key), min(count - total, CHUNK))
-            gone = self._released(limit_line(key), ids) if ids else []
+            gone = self._released(limit_line(key), ids).gone if ids else []
             send_to_lanes(self._queue, gone, self._clock.now(), woken=True)
             total += len(gone)
             if not gone:
@@ -116,18 +127,21 @@ class Lines:
         It ends where ``where`` is true of none of those that come next. How many went, and whether the line is known to
         be empty. Raises Unavailable.
         """
-        total = 0
-        while not enough():
+        total, in_vain = 0, 0
+        while in_vain < LOOKS and not enough():
             ids = self._store.in_line(line, CHUNK * SIDE_BY_SIDE)
             if not ids:
                 return total, True
             with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="let-go") as pool:
-                chunks = pool.map(lambda chunk: self._released(line, chunk, where), _chunks(ids, CHUNK))
-                gone = [task for chunk in chunks for task in chunk]
+                chunks = list(pool.map(lambda chunk: self._released(line, chunk, where), _chunks(ids, CHUNK)))
+            gone = [task for chunk in chunks for task in chunk.gone]
             send_to_lanes(self._queue, gone, self._clock.now(), woken=woken)
             total += len(gone)
-            if not gone:
-                break  # the index lags behind the writes: whoever looks later finds it empty, or somebody in it
+            if not gone and any(chunk.kept for chunk in chunks):
+                break
+            in_vain = 0 if gone else in_vain + 1
+            if not gone:  # others moved them: the index does not show it yet
+                time.sleep(LAG_SECONDS)
         return total, False
 
     def let_these_go(self, line: str, task_ids: Sequence[str], *, woken: bool = False) -> None:
@@ -135,15 +149,16 @@ class Lines:
 
         ``woken``: they may try to start though others stand in that line.
         """
-        send_to_lanes(self._queue, self._released(line, task_ids), self._clock.now(), woken=woken)
+        send_to_lanes(self._queue, self._released(line, task_ids).gone, self._clock.now(), woken=woken)
 
-    def _released(self, line: str, task_ids: Sequence[str], where: Callable[[Task], bool] = _any) -> list[Task]:
+    def _released(self, line: str, task_ids: Sequence[str], where: Callable[[Task], bool] = _any) -> _Released:
         now = self._clock.now()
         tasks = self._store.get(task_ids)
-        standing = [tasks[one] for one in task_ids if one in tasks and tasks[one].line == line and where(tasks[one])]
-        changes = [own_change(task, transitions.let_go(task, now, self._timing), "line") for task in standing]
+        standing = [tasks[one] for one in task_ids if one in tasks and tasks[one].line == line]
+        meant = [task for task in standing if where(task)]
+        changes = [own_change(task, transitions.let_go(task, now, self._timing), "line") for task in meant]
         answers = self._store.save(changes) if changes else []
-        return tasks_after(written(changes, answers))
+        return _Released(gone=tasks_after(written(changes, answers)), kept=len(standing) - len(meant))
 
     def _held(self, task: Task, line: str, now: int) -> Change:
         return own_change(task, transitions.held(task, line, now, self._timing), "line")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tasklane import lines
 from tasklane.gate import REMEMBER_MS
 from tasklane.line import lane_target, type_target
 from tasklane.pause import SETTLED_MS
@@ -166,3 +167,29 @@ def test_two_that_resume_at_once_send_each_task_once(home: Installation) -> None
     home.services.pause.resume(lane_target(3), never)
 
     assert [message.task_id for message in home.lanes.sent[before:]] == [task.id]
+
+
+def test_what_an_index_shows_too_long_ends_no_resume(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else let them go: the index shows them a little longer, and then who stands behind them."""
+    monkeypatch.setattr(lines, "LAG_SECONDS", 0)
+    moved_on, waiting = home.submit("note"), home.submit("note", priority=1)
+    home.services.pause.pause(type_target("note"))
+    home.work(1)
+    pages, in_line = [[moved_on.id], [moved_on.id]], home.store.in_line
+    monkeypatch.setattr(home.store, "in_line", lambda line, limit: pages.pop() if pages else in_line(line, limit))
+
+    resumed = home.services.pause.resume(type_target("note"), never)
+
+    assert (resumed.released, resumed.more) == (1, False)
+    assert home.task(waiting).line is None
+
+
+def test_an_index_that_stays_behind_is_left_to_the_sweeper(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "LAG_SECONDS", 0)
+    moved_on = home.submit("note")
+    home.services.pause.pause(type_target("note"))
+    monkeypatch.setattr(home.store, "in_line", lambda line, limit: [moved_on.id])
+
+    resumed = home.services.pause.resume(type_target("note"), never)
+
+    assert (resumed.released, resumed.more) == (0, True)
