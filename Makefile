@@ -15,7 +15,8 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 SAM := .venv-sam/bin/sam
-# A lock is whole, so pip has nothing to resolve (--no-deps); pip check then proves it.
+# A lock is whole, so pip has nothing to resolve (--no-deps); pip check then proves it. Most of what is locked is never
+# imported: what is, Python compiles by itself (--no-compile), and the installation takes a third less time.
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 SOURCES := functions infra tests
 PYTEST := $(BIN)/python -m pytest
@@ -49,7 +50,7 @@ install: .venv/installed ## make the development environment in .venv, with noth
 	$(require_python)
 	@echo "Installing into .venv (about a minute the first time)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --no-deps --requirement requirements-dev.lock
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-compile --require-hashes --no-deps --requirement requirements-dev.lock
 	@$(BIN)/python -m pip check
 	@touch $@
 
@@ -61,7 +62,7 @@ install: .venv/installed ## make the development environment in .venv, with noth
 	$(require_python)
 	@echo "Installing the AWS SAM command line into .venv-sam"
 	@$(PYTHON) -m venv --clear .venv-sam
-	@.venv-sam/bin/python -m pip install $(PIP_FLAGS) --require-hashes --no-deps --requirement requirements-sam.lock
+	@.venv-sam/bin/python -m pip install $(PIP_FLAGS) --no-compile --require-hashes --no-deps --requirement requirements-sam.lock
 	@.venv-sam/bin/python -m pip check
 	@touch $@
 

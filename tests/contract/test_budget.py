@@ -132,7 +132,7 @@ def a_kilobyte_of_text(number: int) -> dict[str, Any]:
     ("kind", "payload"),
     [
         pytest.param("echo", small, id="a small payload and as small a result"),
-        pytest.param("count", a_kilobyte_of_text, id="a payload of 1 KiB of text"),
+        pytest.param("count", a_kilobyte_of_text, id="a payload of 1 KiB of text", marks=pytest.mark.long),
         pytest.param("echo", a_kilobyte_of_text, id="a payload of 1 KiB of text and as large a result"),
     ],
 )

@@ -78,7 +78,7 @@ def test_a_command_answers_what_is_shown(snippet: Snippet, local_run: LocalRun) 
 
 
 @pytest.mark.engine
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("snippet", of_kind("console demo"), ids=by_name)
 def test_the_demo_says_what_is_shown_but_for_its_figures(snippet: Snippet) -> None:
     [(command, shown)] = snippet.commands()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_ends_at_once_with_0_and_leaves_nothing(tmp_path: Path, signum: signal.Signals) -> None:
     with local_run(tmp_path) as run, httpx.Client(base_url=run.url, timeout=30) as client:
         assert result_of(client, submit(client, type="echo", payload={"a": 1})) == {"a": 1}

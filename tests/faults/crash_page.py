@@ -11,9 +11,9 @@ HEAD: Final = """
 ## Crash points
 
 What a process leaves behind when it dies is what its calls of ports (table, queues, bucket, receivers) have done. So a
-step is such a call; each process is killed before and after each of its steps, and the others recover what it was at.
-The steps are read from the sources, and one that no test reaches is a failing test. Nothing of this is in the product:
-the tests give a process ports that take it down.
+step is such a call; each process is killed before each of its steps, and after each that does more than read, and the
+others recover what it was at. The steps are read from the sources, and one that no test reaches is a failing test.
+Nothing of this is in the product: the tests give a process ports that take it down.
 
 | process | recovered within | steps |
 | --- | --- | --- |

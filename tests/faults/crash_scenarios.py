@@ -12,6 +12,7 @@ import pytest
 
 from tasklane.task import Status, Task
 from tests.faults.crash import AFTER, BEFORE
+from tests.faults.crash_steps import steps
 from tests.faults.crash_trial import DEPLOYED, MINUTE_MS, Trial
 from tests.faults.figures import Figures
 from tests.faults.installation import Installation
@@ -59,11 +60,15 @@ def dying(
 def points(process: str) -> list[object]:
     """The parameters of a process' trials: a scenario, and a crash point that it leads to."""
     mine = [scenario for scenario in SCENARIOS if scenario.process == process]
-    return [_trial(scenario, moment, mine) for scenario in mine for moment in (BEFORE, AFTER)]
+    return [_trial(scenario, moment, mine) for scenario in mine for moment in _moments(scenario)]
+
+
+def _moments(scenario: Scenario) -> Sequence[str]:
+    return (BEFORE,) if steps()[scenario.step].only_reads else (BEFORE, AFTER)
 
 
 def _trial(scenario: Scenario, moment: str, all_of_process: Sequence[Scenario]) -> object:
-    """In `make test` every fifth step has one; in `make check` each has both."""
+    """In `make test` every fifth step has one; in `make check` each has all."""
     in_test = all_of_process.index(scenario) % 5 == 0 and moment == BEFORE
     marks = [] if in_test else [pytest.mark.long]
     point = f"{moment} {scenario.step}"

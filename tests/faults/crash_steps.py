@@ -1,8 +1,8 @@
 """The steps of the product, by name, read from its sources.
 
 What a process leaves behind when it dies is what its calls of ports have done: so a step is such a call, and a process
-can die before and after each. The name says who calls what: ``Claims._claim store.claim``. A function that is given a
-port (``send_to_lanes(queue, …)``) is part of its caller's step.
+can die before each, and after each that changes anything. The name says who calls what: ``Claims._claim store.claim``.
+A function that is given a port (``send_to_lanes(queue, …)``) is part of its caller's step.
 """
 
 import ast
@@ -41,6 +41,16 @@ def _methods(kind: type) -> frozenset[str]:
 
 PORTS: Final[Mapping[str, frozenset[str]]] = {name: _methods(kind) for name, kind in _kinds().items()}
 """The methods of each port, by its name in AwsPorts."""
+READS: Final[Mapping[str, frozenset[str]]] = {
+    "store": frozenset({"check", "due", "failures", "get", "in_line", "recent"}),
+    "control": frozenset({"declaration", "declarations", "limit_keys", "limits", "pauses", "waited_for"}),
+    "queue": frozenset({"check"}),
+    "callback_queue": frozenset({"check"}),
+    "depths": frozenset({"depths"}),
+    "blobs": frozenset({"get", "url"}),
+    "secrets": frozenset({"current"}),
+}
+"""Those that change nothing: whoever dies after one leaves just what it left before."""
 _WORDS: Final[Mapping[str, str]] = {
     base.__name__: name for name, kind in reversed(_kinds().items()) for base in kind.__mro__ if _is_port(base)
 }
@@ -58,6 +68,12 @@ class Step:
     lines: range
     number: int = 1
     """2 for the second place where its owner calls the same."""
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it leaves everything as it is."""
+        port, _, method = self.call.partition(".")
+        return method in READS.get(port, frozenset())
 
     @property
     def name(self) -> str:

@@ -59,22 +59,22 @@ ROWS: Final[Mapping[str, Row]] = {
     "dies-api": Row(
         fault="The API is killed between two steps",
         promises="1, 2",
-        how="SIGKILL before and after each of its steps, named below; callers repeat what was not answered.",
+        how="SIGKILL between each two of its steps, named below; callers repeat what was not answered.",
     ),
     "dies-worker": Row(
         fault="A worker is killed between two steps",
         promises="1, 2, 3",
-        how="SIGKILL before and after each of its steps, named below, those of a handler's context among them.",
+        how="SIGKILL between each two of its steps, named below, those of a handler's context among them.",
     ),
     "dies-callbacks": Row(
         fault="The callback function is killed between two steps",
         promises="2, 4",
-        how="SIGKILL before and after each of its steps, named below, its POST among them.",
+        how="SIGKILL between each two of its steps, named below, its POST among them.",
     ),
     "dies-sweeper": Row(
         fault="The sweeper is killed between two steps",
         promises="1, 2, 4",
-        how="SIGKILL before and after each of its steps, named below, with what was lost, late, owed or expired.",
+        how="SIGKILL between each two of its steps, named below, with what was lost, late, owed or expired.",
     ),
     "dies-cleaner": Row(
         fault="The cleaner is killed between two steps",

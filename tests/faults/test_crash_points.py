@@ -1,4 +1,4 @@
-"""Every process is killed before and after each of its steps; what is left carries on, within the promised time."""
+"""Every process is killed between each two of its steps; what is left carries on, within the promised time."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import pytest
 from tasklane.task import Status
 from tests.faults import crash_api, crash_external, crash_limits, crash_others, crash_worker
 from tests.faults.crash_scenarios import NOBODY_THERE, SCENARIOS, Recovers, Scenario, points
-from tests.faults.crash_steps import steps
+from tests.faults.crash_steps import PORTS, READS, steps
 from tests.faults.figures import Figures
 from tests.faults.history import added, figures
 from tests.faults.installation import Installation
@@ -26,6 +26,11 @@ def test_every_step_has_a_scenario_and_every_scenario_a_step() -> None:
         "a process may die there, and no scenario shows what becomes of it"
     )
     assert not reached - steps().keys(), "there is no such step"
+
+
+def test_what_only_reads_is_there_to_be_called() -> None:
+    assert READS.keys() <= PORTS.keys()
+    assert all(methods <= PORTS[port] for port, methods in READS.items())
 
 
 @pytest.mark.row("dies-api")

@@ -1,4 +1,4 @@
-"""A worker is killed before and after each of its steps. A file of its own, since it takes as long as all others."""
+"""A worker is killed between each two of its steps. A file of its own, since it takes as long as all others."""
 
 import pytest
 

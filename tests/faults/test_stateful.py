@@ -76,7 +76,7 @@ def on_the_engine(aws: Aws) -> Callable[[], World]:
 
 @pytest.mark.slow
 def test_the_promises_hold_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    drive(in_memory, monkeypatch, examples=50, steps=40)
+    drive(in_memory, monkeypatch, examples=25, steps=40)
 
 
 @pytest.mark.long

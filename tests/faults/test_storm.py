@@ -25,7 +25,7 @@ from tests.faults.recovery import has_ended
 from tests.support.waiting import wait_for
 
 TASKS = 1000
-FEWER_TASKS = 150
+FEWER_TASKS = 60
 """What the five minutes of `make test` have room for."""
 FAULT_RATE = 0.2
 SECONDS = 600.0
