@@ -68,8 +68,8 @@ def _moments(scenario: Scenario) -> Sequence[str]:
 
 
 def _trial(scenario: Scenario, moment: str, all_of_process: Sequence[Scenario]) -> object:
-    """In `make test` every fifth step has one; in `make check` each has all."""
-    in_test = all_of_process.index(scenario) % 5 == 0 and moment == BEFORE
+    """In `make test` every tenth step has one; in `make check` each has all."""
+    in_test = all_of_process.index(scenario) % 10 == 0 and moment == BEFORE
     marks = [] if in_test else [pytest.mark.long]
     point = f"{moment} {scenario.step}"
     return pytest.param(scenario, point, id=f"{scenario.play.__name__}: {point}", marks=marks)

@@ -25,8 +25,6 @@ from tests.faults.recovery import has_ended
 from tests.support.waiting import wait_for
 
 TASKS = 1000
-FEWER_TASKS = 60
-"""What the five minutes of `make test` have room for."""
 FAULT_RATE = 0.2
 SECONDS = 600.0
 """Far longer than it takes; only a test that fails runs so long."""
@@ -98,21 +96,9 @@ def sweeping(installation: Installation) -> Iterator[None]:
 def test_every_promise_holds_while_a_fifth_of_all_requests_is_broken(
     make_installation: Callable[..., Installation], record: Callable[[Figures], None]
 ) -> None:
-    record(weathered(make_installation, TASKS))
-
-
-@pytest.mark.slow
-def test_every_promise_holds_in_a_smaller_storm(make_installation: Callable[..., Installation]) -> None:
-    found = weathered(make_installation, FEWER_TASKS)
-
-    assert (found.lost, found.doubled) == (0, 0)
-
-
-def weathered(make_installation: Callable[..., Installation], count: int) -> Figures:
-    """Send so many tasks through the storm; what became of them."""
     installation = make_installation(TASKLANE_RECOVERY_SECONDS="10")
     dice = random.Random(SEED)
-    answers = {(f"{n}", before): 500 for n in range(count) for before in range(9) if dice.random() < FAULT_RATE}
+    answers = {(f"{n}", before): 500 for n in range(TASKS) for before in range(9) if dice.random() < FAULT_RATE}
     proxy, services = installation.proxy, installation.services()
     numbers: dict[str, int] = {}
     with (
@@ -121,23 +107,23 @@ def weathered(make_installation: Callable[..., Installation], count: int) -> Fig
     ):
         proxy.begin(seeded(SEED, FAULT_RATE))
         with sweeping(installation), ThreadPoolExecutor(CLIENTS) as clients:
-            tasks = list(clients.map(lambda one: accepted(services, one), submissions(count, receiver.url)))
+            tasks = list(clients.map(lambda one: accepted(services, one), submissions(TASKS, receiver.url)))
             numbers |= {task.id: n for n, task in enumerate(tasks)}
-            wait_for(lambda: completed(installation) > count // 4, pause=pause, seconds=SECONDS)
+            wait_for(lambda: completed(installation) > TASKS // 4, pause=pause, seconds=SECONDS)
             kill_and_replace(installation, running)
             wait_for(lambda: all_ended(installation), pause=pause, seconds=SECONDS)
         faults, requests = proxy.faults.total(), proxy.requests.total()
         proxy.begin(no_faults)
 
     now = installation.tasks(tasks)
-    assert len({task.id for task in tasks}) == count
+    assert len({task.id for task in tasks}) == TASKS
     assert {task.status for task in now} == {Status.COMPLETED}
-    assert [task.result is not None for task in now] == [True] * count
+    assert [task.result is not None for task in now] == [True] * TASKS
     assert_delivered_or_listed(now, receiver.answered)
     assert not backward_steps(installation.journal)
     assert set(outcomes(installation.journal).values()) == {1}
     assert faults > requests * FAULT_RATE / 2
-    return figures(installation, tasks)
+    record(figures(installation, tasks))
 
 
 def pause() -> None:

@@ -140,6 +140,7 @@ def test_a_lane_and_a_type_that_are_both_paused_must_both_be_resumed(home: Insta
 
 
 def test_an_index_that_lags_ends_a_release_for_now(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "LAG_SECONDS", 0)
     home.services.pause.pause(lane_target(3))
     task = home.submit("note")
     home.work()
@@ -182,14 +183,3 @@ def test_what_an_index_shows_too_long_ends_no_resume(home: Installation, monkeyp
 
     assert (resumed.released, resumed.more) == (1, False)
     assert home.task(waiting).line is None
-
-
-def test_an_index_that_stays_behind_is_left_to_the_sweeper(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LAG_SECONDS", 0)
-    moved_on = home.submit("note")
-    home.services.pause.pause(type_target("note"))
-    monkeypatch.setattr(home.store, "in_line", lambda line, limit: [moved_on.id])
-
-    resumed = home.services.pause.resume(type_target("note"), never)
-
-    assert (resumed.released, resumed.more) == (0, True)
