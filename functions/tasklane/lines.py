@@ -25,6 +25,8 @@ CHUNK: Final = 25
 """Tasks of one batch of writes."""
 SIDE_BY_SIDE: Final = 8
 """Batches written at once."""
+STALE: Final = 25
+"""How many that have moved on an index is expected to show still: so many more are asked for."""
 LOOKS: Final = 10
 """How often a line is looked at whose index shows only tasks that have moved on, before it is left to the sweeper."""
 LAG_SECONDS: Final = 0.1
@@ -106,13 +108,12 @@ class Lines:
     def wake(self, key: str, count: int) -> int:
         """Let the first ``count`` that wait for the limit of ``key`` try again; how many did. Raises Unavailable."""
         total = 0
-        while total < count:
-            ids = self._store.in_line(limit_line(key), min(count - total, CHUNK))
-            gone = self._released(limit_line(key), ids).gone if ids else []
+        ids = self._store.in_line(limit_line(key), count + STALE)
+        while ids and total < count:
+            size = min(count - total, CHUNK)
+            gone = self._released(limit_line(key), ids[:size]).gone
             send_to_lanes(self._queue, gone, self._clock.now(), woken=True)
-            total += len(gone)
-            if not gone:
-                break
+            total, ids = total + len(gone), ids[size:]
         return total
 
     def anybody_in(self, line: str) -> bool:

@@ -146,3 +146,20 @@ def test_what_cannot_be_asked_comes_again(
         assert home.work().unhandled == {0}
     home.work()
     assert home.task(task).line == "limit:a"
+
+
+def test_who_has_moved_on_does_not_keep_those_behind_from_being_woken(
+    home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index shows for a while who stood in line before: here it shows all of them all the time."""
+    limit(home, "a", 0)
+    tasks = submitted(home, 90, ["a"])
+    while home.queues.depth(3):
+        home.work()
+    shown = home.store.in_line(limit_line("a"), 90)
+    monkeypatch.setattr(home.store, "in_line", lambda line, most: shown[:most])
+
+    limit(home, "a", 20)
+    limit(home, "a", 60)
+
+    assert [home.task(task).line for task in tasks] == [None] * 80 + ["limit:a"] * 10
