@@ -21,8 +21,9 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 SOURCES := functions infra tests
 PYTEST := $(BIN)/python -m pytest
 NEEDS_MORE := packaging or apt or fuzz or long or bench
-# Most tests wait for an engine or a process; a file stays with one worker, for the sake of its fixtures.
-SIDE_BY_SIDE := --numprocesses 4 --dist loadfile
+# Most tests wait for an engine or a process; a file stays with one worker, for the sake of its fixtures. The files come
+# in the order of tests/conftest.py.
+SIDE_BY_SIDE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # sam is to report nothing, and to keep its own notes here instead of in the home directory.
 export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.aws-sam/cli

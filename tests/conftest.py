@@ -26,10 +26,20 @@ settings.register_profile("tasklane", deadline=None, derandomize=IN_CI)
 settings.load_profile("tasklane")
 
 
+WEIGHTS = {"long": 10, "fuzz": 10, "packaging": 10, "slow": 1}
+"""How much longer than others the tests with these marks take, roughly."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that those who run the others side by side do not wait for the last."""
-    long = Counter(item.path for item in items if item.get_closest_marker("long") or item.get_closest_marker("fuzz"))
-    items.sort(key=lambda item: -long[item.path])
+    weights: Counter[str] = Counter()
+    for item in items:
+        weights[_file(item)] += max((WEIGHTS.get(mark.name, 0) for mark in item.iter_markers()), default=0)
+    items.sort(key=lambda item: -weights[_file(item)])
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(wrapper=True)
