@@ -178,6 +178,7 @@ def _no_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.entrypoint.emit", lambda _metrics: None)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @WORKERS
 def test_a_backlog_delays_others_by_no_more_than_the_batches_that_run(worker: Any, log: Log) -> None:

@@ -52,6 +52,7 @@ def messages_left(run: LocalRun) -> int:
     )
 
 
+@pytest.mark.long
 def test_breakpoint_in_a_handler_has_the_terminal(tmp_path: Path) -> None:
     run = LocalRun(tmp_path, DEBUG="1", TERM="xterm")
     (run.functions / "handlers" / "stops.py").write_text(HANDLER)

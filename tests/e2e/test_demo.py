@@ -99,6 +99,7 @@ def a_demo(folder: Path, *words: str, terminal: bool = False) -> Iterator[Demo]:
             demo.process.wait(SECONDS)
 
 
+@pytest.mark.long
 def test_it_needs_nothing_but_itself_and_leaves_nothing(tmp_path: Path) -> None:
     with a_demo(tmp_path, "--tasks", "40", "--workers", "2", "--log", str(tmp_path / "log")) as demo:
         code = demo.ended()

@@ -43,6 +43,7 @@ def test_an_interrupt_while_it_starts_ends_it_too(tmp_path: Path) -> None:
         run.kill()
 
 
+@pytest.mark.long
 def test_nothing_of_it_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
     with local_run(tmp_path) as run, httpx.Client(base_url=run.url, timeout=30) as client:
         result_of(client, submit(client, type="echo", payload={}))

@@ -62,6 +62,7 @@ def test_a_sweeper_whose_clock_is_a_little_ahead_leaves_a_live_run_alone(
     record(figures(installation, [task]))
 
 
+@pytest.mark.long
 @pytest.mark.row("clock-far")
 def test_clocks_that_differ_by_minutes_lead_to_one_outcome_each(
     installation: Installation, record: Callable[[Figures], None]

@@ -30,6 +30,7 @@ COMING_SECONDS = 3
 """So long before its time the clock is left alone."""
 
 
+@pytest.mark.long
 @pytest.mark.row("delay-short")
 def test_a_delay_of_a_second_is_kept(
     make_installation: Callable[..., Installation], record: Callable[[Figures], None]
@@ -43,7 +44,6 @@ def test_a_delay_of_a_second_is_kept(
     record(judged(installation, tasks))
 
 
-@pytest.mark.long
 @pytest.mark.long
 @pytest.mark.row("delay-queue")
 def test_a_delay_of_fourteen_minutes_is_kept(

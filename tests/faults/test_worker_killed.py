@@ -80,6 +80,7 @@ def test_a_handler_that_kills_its_process_fails_alone(
     record(figures(installation, [*nine, crasher], since=begun_at))
 
 
+@pytest.mark.long
 @pytest.mark.row("overrun")
 def test_a_worker_in_which_handlers_go_on_for_ever_ends_itself(
     installation: Installation, record: Callable[[Figures], None]
