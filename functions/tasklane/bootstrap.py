@@ -98,7 +98,6 @@ class Services(AwsPorts):
             store=self.store,
             queue=self.queue,
             callback_queue=self.callback_queue,
-            types=self.types,
             clock=self.clock,
             timing=self.settings.timing,
         )
@@ -167,7 +166,6 @@ class Services(AwsPorts):
             queue=self.queue,
             callback_queue=self.callback_queue,
             dead_letters=self.dead_letters,
-            types=self.types,
             clock=self.clock,
             timing=self.settings.timing,
         )

@@ -10,7 +10,6 @@ from tasklane.errors import Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import CallbackQueue, Change, TaskQueue
 from tasklane.task import CallbackState, Status, Task
-from tasklane.task_types import TaskTypes
 from tasklane.transitions import Timing
 
 UNKNOWN: Final = "unknown"
@@ -35,9 +34,8 @@ class Kind(Protocol[_Message]):
 class DeadTasks:
     """Dead letters of a lane."""
 
-    def __init__(self, queue: TaskQueue, types: TaskTypes, timing: Timing, *, reopen: bool) -> None:
+    def __init__(self, queue: TaskQueue, timing: Timing, *, reopen: bool) -> None:
         self._queue = queue
-        self._types = types
         self._timing = timing
         self._reopen = reopen
 
@@ -48,8 +46,7 @@ class DeadTasks:
     def decide(self, message: TaskMessage, task: Task, now: int) -> Change | str:
         """See Kind."""
         if task.status is Status.FAILED and self._reopen and message.run == task.run and not _is_over(task, now):
-            attempts = self._types.attempts_by_hand(task)
-            return _change(task, transitions.reopened(task, attempts, now, self._timing))
+            return _change(task, transitions.reopened(task, now, self._timing))
         overdue = task.start_by is not None and task.start_by <= now
         if overdue or not belongs_in_a_lane(task, now):
             return task.status.value  # what waits for a far-off time, or has expired, the sweeper looks after

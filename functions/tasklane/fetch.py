@@ -66,8 +66,9 @@ class Fetch:
     def __call__(self, types: Sequence[str], limit: int, lease_seconds: int | None = None) -> list[Task]:
         """At most ``limit`` tasks of these ``types`` (none named: of any), now running, in the caller's hands.
 
-        They are his for ``lease_seconds`` (None: as each task says). Finding nothing costs one query, or one for each
-        type. Raises Unavailable where nothing is known to be his.
+        They are his for ``lease_seconds`` (None: as each task says). Where nothing waits at all, finding that out
+        costs one query; one more for each of several types where others wait. Raises Unavailable where nothing is known
+        to be his.
         """
         found: list[Task] = []
         for number in range(ROUNDS):
@@ -94,6 +95,8 @@ class Fetch:
         """The first in line, the more of them the more are being taken by others."""
         count = min(count, MAX_CANDIDATES)
         lines = [pull_line(name) for name in types] or [EVERY_PULL]
+        if len(lines) > 1 and not self._store.in_line(EVERY_PULL, 1):
+            return []  # mostly there is nothing at all, and no need to ask for each type
         ids = [one for line in lines for one in self._store.in_line(line, count)]
         if len(lines) == 1 or not ids:
             return ids

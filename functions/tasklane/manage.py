@@ -10,7 +10,6 @@ from tasklane.errors import InvalidRequest, NotNow, TaskNotFound, Unavailable
 from tasklane.line import is_rate
 from tasklane.ports import BlobStore, CallbackQueue, Clock, TaskQueue, TaskStore
 from tasklane.task import REOPENINGS, Document, Status, Task
-from tasklane.task_types import TaskTypes
 from tasklane.transitions import MAX_DELAY_MS, Timing
 
 TRIES: Final = 5
@@ -53,7 +52,6 @@ class ManageTasks:
         store: TaskStore,
         queue: TaskQueue,
         callback_queue: CallbackQueue,
-        types: TaskTypes,
         clock: Clock,
         timing: Timing,
     ) -> None:
@@ -61,7 +59,6 @@ class ManageTasks:
         self._store = store
         self._queue = queue
         self._callback_queue = callback_queue
-        self._types = types
         self._clock = clock
         self._timing = timing
 
@@ -140,4 +137,4 @@ class ManageTasks:
     def _reopened(self, task: Task, now: int) -> Task:
         if task.status not in REOPENINGS:
             raise NotNow("Only a failed, cancelled or expired task can be retried.", task.status)
-        return transitions.reopened(task, self._types.attempts_by_hand(task), now, self._timing)
+        return transitions.reopened(task, now, self._timing)

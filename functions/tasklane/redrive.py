@@ -16,7 +16,6 @@ from tasklane.errors import Unavailable
 from tasklane.message import CallbackMessage, InvalidMessage, TaskMessage
 from tasklane.ports import CallbackQueue, Change, Clock, Delivery, MessageSource, TaskQueue, TaskStore
 from tasklane.task import Task
-from tasklane.task_types import TaskTypes
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
@@ -70,7 +69,6 @@ class Redrive:
         queue: TaskQueue,
         callback_queue: CallbackQueue,
         dead_letters: MessageSource,
-        types: TaskTypes,
         clock: Clock,
         timing: Timing,
     ) -> None:
@@ -78,7 +76,6 @@ class Redrive:
         self._queue = queue
         self._callback_queue = callback_queue
         self._dead_letters = dead_letters
-        self._types = types
         self._clock = clock
         self._timing = timing
 
@@ -89,7 +86,7 @@ class Redrive:
         again, as by a retry by hand, where the dead letter announced the very run that failed. Raises Unavailable where
         nothing could be looked after.
         """
-        return self._drain(lane, DeadTasks(self._queue, self._types, self._timing, reopen=reopen))(limit, remaining)
+        return self._drain(lane, DeadTasks(self._queue, self._timing, reopen=reopen))(limit, remaining)
 
     def callbacks(self, *, limit: int, remaining: Callable[[], float]) -> RedriveReport:
         """The same for callbacks: one that waits for the try that the dead letter announced is sent again."""

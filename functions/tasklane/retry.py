@@ -43,7 +43,7 @@ class RetryPolicy:
     pauses: tuple[float, ...] = ()
     """Seconds before the second attempt, the third, …; the last one serves for all that follow."""
     max_age_seconds: float | None = None
-    """No attempt begins later than this after the task was accepted; None: age does not matter."""
+    """No other attempt begins later than this after the task was accepted, or retried by hand; None: whenever."""
     retry_on: tuple[type[BaseException], ...] = (BaseException,)
     """Only these errors are worth another attempt."""
     no_retry_on: tuple[type[BaseException], ...] = ()
@@ -122,7 +122,8 @@ def next_attempt_at(task: Task, policy: RetryPolicy, error: BaseException, now: 
         return None
     asked = _asked_pause(error)
     at = now + (backoff_ms(policy, task.attempt, random) if asked is None else int(asked * 1000))
-    if policy.max_age_seconds is not None and at > task.created_at + policy.max_age_seconds * 1000:
+    begun = task.created_at if task.reopened_at is None else task.reopened_at
+    if policy.max_age_seconds is not None and at > begun + policy.max_age_seconds * 1000:
         return None
     return at
 

@@ -175,6 +175,10 @@ class Task:
     """How long one attempt may take."""
     max_attempts: int
     """How many attempts it gets in all."""
+    attempts_each: int | None = None
+    """Once it was retried by hand: how many attempts it gets each time; None: ``max_attempts``."""
+    reopened_at: int | None = None
+    """When it was last retried by hand."""
     priority: int = DEFAULT_PRIORITY
     """1 to 5, 5 first; decides its lane."""
     tenant: str = DEFAULT_TENANT

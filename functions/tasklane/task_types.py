@@ -71,12 +71,6 @@ class TaskTypes:
         declared = None if registered else self._declared(task.type)
         return (declared or task_type_of(Declaration(name=task.type, retry=UNTIL_DONE))).retry
 
-    def attempts_by_hand(self, task: Task) -> int:
-        """How many attempts the task gets when somebody lets it begin again."""
-        if task.external or task.type in self._registry.types:
-            return self.policy_of(task).max_attempts
-        return 1
-
     def _declared(self, name: str) -> TaskType | None:
         if not 0 < len(name) <= MAX_NAME:  # the table refuses such keys
             return None

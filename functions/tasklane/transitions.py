@@ -153,13 +153,14 @@ def cancelled(task: Task, now: int, timing: Timing) -> Task:
     return _final(task.evolve(status=Status.CANCELLED), now, timing)
 
 
-def reopened(task: Task, attempts: int, now: int, timing: Timing) -> Task:
-    """A final task that somebody lets begin again, with so many more attempts; its history is kept.
+def reopened(task: Task, now: int, timing: Timing) -> Task:
+    """A final task that somebody lets begin again, with as many more attempts as it had; its history is kept.
 
     An expiry that has passed is dropped, and whoever wants to be told is told again. The run is another, so that this
     outcome's callback has an id of its own, and what is still on its way from before is void.
     """
     gone = task.expires_at is not None and task.expires_at <= now
+    each = task.attempts_each or task.max_attempts
     task = task.evolve(
         run=task.run + 1,
         uncounted=task.uncounted + 1,
@@ -173,7 +174,9 @@ def reopened(task: Task, attempts: int, now: int, timing: Timing) -> Task:
         delete_at=None,
         cancel_requested=False,
         expires_at=None if gone else task.expires_at,
-        max_attempts=task.attempt + attempts,
+        max_attempts=task.attempt + each,
+        attempts_each=each,
+        reopened_at=now,
         callback=task.callback and replace(task.callback, state=CallbackState.WAITING, tries=0, next_at=None),
     )
     return _waiting(task, now, now, timing)

@@ -56,7 +56,7 @@ def watched(engine_aws: Aws, monkeypatch: pytest.MonkeyPatch) -> tuple[Services,
     return Services(settings, registry=Registry()), watched
 
 
-@pytest.mark.parametrize("types", [(), ("resize",)])
+@pytest.mark.parametrize("types", [(), ("resize",), tuple(f"type-{number}" for number in range(10))])
 def test_to_find_nothing_costs_one_query_of_half_a_read_unit(
     watched: tuple[Services, Watched], types: tuple[str, ...]
 ) -> None:
@@ -74,6 +74,9 @@ def test_to_look_where_much_is_costs_one_query_of_half_a_read_unit(watched: tupl
         services.submit(Submission(type="x" * 128, payload=[number], external=True))
     seen.requests.clear()
 
+    assert services.fetch(("resize", "crop"), 1) == []
+    assert seen.requests == {"Query": 3}, "whether anybody waits at all, and then for each type"
+    seen.requests.clear()
     (task,) = services.fetch((), 1)
 
     assert seen.requests == {"Query": 2, "GetItem": 1, "UpdateItem": 1}, "one of the queries asks what is paused"

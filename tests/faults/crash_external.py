@@ -59,7 +59,7 @@ def hears_of_a_function_for_the_first_time(trial: Trial) -> Sequence[Task]:
 
 @dying(
     "api",
-    "Fetch._candidates store.in_line",
+    "Fetch._candidates store.in_line (2)",
     "Fetch._startable store.get",
     "Fetch._claimed store.claim",
     "Fetch._announce queue.send",
@@ -71,7 +71,7 @@ def hands_out_a_task(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
-@dying("api", "Fetch._candidates store.get")
+@dying("api", "Fetch._candidates store.in_line", "Fetch._candidates store.get")
 def looks_in_several_lines(trial: Trial) -> Sequence[Task]:
     task = external(trial)
     trial.dies_of("POST", "/v1/leases", json={"functions": [TYPE, "another"]})

@@ -121,12 +121,12 @@ class Process:
         self.leases = Leases(**ports, **queues, blobs=blobs, types=types, random=_half)
         self.fetch._announcer = self.leases._announcer = announcer
         read = ReadTasks(store=ports["store"], blobs=blobs, clock=clock)
-        self.manage = ManageTasks(**ports, **queues, types=types, read=read)
+        self.manage = ManageTasks(**ports, **queues, read=read)
         self.listing = ListCallbacks(store=ports["store"], clock=clock)
         lines = Lines(**ports, queue=lanes)
         self.pauses = PauseTasks(**control, lines=lines, clock=clock)
         self.limits = ManageLimits(**control, lines=lines, clock=clock)
-        self.redrive = Redrive(**ports, **queues, dead_letters=FaultyDeadLetters(world.dead, faults), types=types)
+        self.redrive = Redrive(**ports, **queues, dead_letters=FaultyDeadLetters(world.dead, faults))
 
     def close(self) -> None:
         self.execute.close()

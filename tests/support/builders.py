@@ -99,6 +99,8 @@ def a_task_with_every_field(**changes: Any) -> Task:
         created_at=NOW - 1,
         timeout_seconds=61,
         max_attempts=7,
+        attempts_each=3,
+        reopened_at=NOW,
         priority=5,
         tenant="tenant-a",
         labels={"order": "4711", "empty": "", "größe": "XL 🎈"},

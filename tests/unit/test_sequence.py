@@ -54,7 +54,7 @@ RUNNING: Final[Sequence[Step]] = [
     (True, lambda task, now: transitions.cancelled(task, now, TIMING)),
     (True, lambda task, now: transitions.completed(task, a_document(), now, TIMING)),
 ]
-OVER: Final[Sequence[Step]] = [(False, lambda task, now: transitions.reopened(task, 3, now, TIMING))]
+OVER: Final[Sequence[Step]] = [(False, lambda task, now: transitions.reopened(task, now, TIMING))]
 
 
 def steps_from(status: Status) -> Sequence[Step]:

@@ -61,7 +61,7 @@ def cancel_task(request: Request, task_id: str) -> Response:
     },
 )
 def retry_task(request: Request, task_id: str) -> Response:
-    """Let a failed, cancelled or expired task begin again at once, with as many more attempts as its type has.
+    """Let a failed, cancelled or expired task begin again at once, with as many more attempts as it had.
 
     Its id, its history and the state that its handler left are kept; its callback is sent again at its end. An
     `expires_at` that has passed is dropped. A task that waits, runs or has completed cannot be retried (409).

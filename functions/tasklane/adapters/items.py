@@ -50,6 +50,8 @@ _NUMBERS: Final = (
     "created_at",
     "timeout_seconds",
     "max_attempts",
+    "attempts_each",
+    "reopened_at",
     "run_at",
     "expires_at",
     "run",

@@ -5,9 +5,12 @@ import threading
 import pytest
 
 from tasklane.errors import NotNow
+from tasklane.registry import Registry
+from tasklane.retry import RetryPolicy
 from tasklane.task import CallbackState, Status
 from tests.support.builders import NOW, a_message, a_pending_callback, a_task
 from tests.support.installation import CALLBACKS, Installation
+from tests.support.payloads import Anything
 from tests.unit.manage.conftest import NOT_COMPLETED, an_ended_task, kept
 
 
@@ -18,7 +21,7 @@ def test_a_task_that_did_not_complete_may_begin_again(home: Installation, status
 
     again = home.services.manage.retry(task.id)
 
-    assert (again.status, again.attempt, again.max_attempts) == (Status.PENDING, 3, 5)
+    assert (again.status, again.attempt, again.max_attempts) == (Status.PENDING, 3, 6)
     assert (again.error, again.finished_at, again.outcome_at, again.delete_at) == (None, None, None, None)
     assert again.attempts == task.attempts
     assert again.callback is not None
@@ -43,10 +46,44 @@ def test_an_expiry_that_has_passed_does_not_end_it_again(home: Installation) -> 
     assert home.services.manage.retry(ahead).expires_at == NOW + 60_000
 
 
-def test_a_task_of_a_type_that_is_gone_gets_one_more_attempt(home: Installation) -> None:
-    again = home.services.manage.retry(kept(home, an_ended_task(Status.FAILED, type="of-yesterday")))
+@pytest.mark.parametrize("attempts", [1, 2, 5])
+def test_each_time_it_has_as_many_attempts_as_it_was_given(
+    home: Installation, registry: Registry, attempts: int
+) -> None:
+    ran: list[int] = []
 
-    assert again.max_attempts == again.attempt + 1
+    @registry.task("hopeless", retry=RetryPolicy.fixed(0, max_attempts=3))
+    def hopeless(payload: Anything) -> None:
+        ran.append(1)
+        raise ValueError("no")
+
+    task = home.submit("hopeless", max_attempts=attempts)
+    for again in range(1, 4):
+        while not home.task(task).status.final:
+            home.work()
+
+        assert (home.task(task).status, len(ran)) == (Status.FAILED, attempts * again)
+        home.services.manage.retry(task.id)
+
+
+def test_its_age_counts_anew(home: Installation, registry: Registry) -> None:
+    @registry.task("hopeless", retry=RetryPolicy.fixed(1, max_attempts=3, max_age_seconds=10))
+    def hopeless(payload: Anything) -> None:
+        raise ValueError("no")
+
+    def attempts() -> int:
+        """Let it fail for good."""
+        while not home.task(task).status.final:
+            home.work()
+            home.clock.advance(4)
+        return home.task(task).attempt
+
+    task = home.submit("hopeless")
+    assert attempts() == 3
+    home.clock.advance(3600)
+    home.services.manage.retry(task.id)
+
+    assert attempts() == 6
 
 
 def test_a_task_for_external_workers_begins_again_without_being_sent(home: Installation) -> None:
