@@ -1,5 +1,6 @@
 """The worker's entry point: SQS records in, partial failures, metrics and log lines out."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 from tasklane import observability
 from tasklane.execute import Execute
 from tasklane.message import TaskMessage
+from tasklane.starter import REPORT_RESERVE_SECONDS
 from tasklane.task import Status
 from tests.entrypoints.conftest import logged, metrics
 from tests.support.aws_lambda import LambdaContext, sqs_event
 from tests.support.installation import Installation
+from tests.support.payloads import Anything
 from worker.entrypoint import handler, work
 
 Printed = Callable[[], list[dict[str, Any]]]
@@ -58,6 +61,24 @@ def test_messages_that_could_not_be_claimed_come_again_and_are_named_by_their_ow
     answer = work(sqs_event(["{poison", *bodies(home, "echo", "echo")]), LambdaContext(), home.services)
 
     assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == ["message-0", "message-1", "message-2"]
+
+
+def test_a_handler_has_no_longer_than_its_invocation_which_ends_in_time_to_report_it(home: Installation) -> None:
+    release = threading.Event()
+
+    @home.registry.task("overruns", timeout_seconds=60)
+    def overruns(payload: Anything) -> None:
+        release.wait(30)
+
+    context = LambdaContext(seconds=REPORT_RESERVE_SECONDS + 0.2)
+    answer = work(sqs_event(bodies(home, "overruns")), context, home.services)
+    left = context.get_remaining_time_in_millis()
+    release.set()
+
+    assert answer == {"batchItemFailures": []}
+    (attempt,) = home.store.only().attempts
+    assert attempt.error.type == "AttemptTimedOut"
+    assert left > 0
 
 
 def test_what_became_of_the_tasks_is_counted(home: Installation, printed: Printed) -> None:

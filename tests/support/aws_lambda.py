@@ -1,24 +1,27 @@
 """What Lambda gives an entry point: events as its pollers make them, and a context."""
 
 import hashlib
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class LambdaContext:
-    """The part of Lambda's context that entry points and Powertools use."""
+    """The part of Lambda's context that entry points and Powertools use; its time passes."""
 
     seconds: float = 900.0
+    """How long the invocation may take, from now on."""
     aws_request_id: str = "request-1"
     function_name: str = "tasklane-worker"
     function_version: str = "$LATEST"
     memory_limit_in_mb: int = 512
     invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:tasklane-worker"
+    begun: float = field(default_factory=time.monotonic)
 
     def get_remaining_time_in_millis(self) -> int:
-        return int(self.seconds * 1000)
+        return max(0, int((self.begun + self.seconds - time.monotonic()) * 1000))
 
 
 def sqs_event(bodies: Iterable[str], queue: str = "lane-3") -> dict[str, Any]:
