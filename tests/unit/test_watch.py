@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,26 @@ def test_progress_is_written_while_the_handler_runs_but_not_each_word_of_it(
 
     assert len(home.store.renewed) == 1
     assert words > 10
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_thousand_words_on_progress_are_a_few_writes(
+    home: Installation, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news_seconds = 0.25
+    monkeypatch.setattr("tasklane.watch.NEWS_SECONDS", news_seconds)
+    monkeypatch.setattr("tasklane.watch.HEARTBEAT_SECONDS", 60.0)
+
+    def steps(payload: Nothing, context: TaskContext) -> None:
+        for step in range(1000):
+            context.progress(step / 1000)
+            time.sleep(0.001)
+
+    begun = time.monotonic()
+    ran(home, registry, steps)
+    took = time.monotonic() - begun
+
+    assert 1 <= len(home.store.renewed) <= took / news_seconds
 
 
 @pytest.mark.usefixtures("quick")
