@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from tasklane.task import Task
+from tasklane.document import from_text
+from tasklane.task import Status, Task
 from tasklane.timestamps import rfc3339
 from tasklane.view import failure, simple_status, task_view
 
@@ -41,10 +42,16 @@ def standard_body(event: Event) -> dict[str, Any]:
     data = task_view(event.task, event.at, payload=None, result=event.result)
     for member in NOT_TOLD:
         del data[member]
-    if event.result_url is not None:
-        until = event.result_url_until
-        data |= {"result_url": event.result_url, "result_url_expires_at": None if until is None else rfc3339(until)}
+    data |= _address(event)
     return {"type": f"task.{event.name}", "timestamp": rfc3339(event.at), "sequence": event.task.sequence, "data": data}
+
+
+def _address(event: Event) -> dict[str, Any]:
+    """Where to fetch the result, and until when; nothing where the event has the result itself."""
+    if event.result_url is None:
+        return {}
+    until = event.result_url_until
+    return {"result_url": event.result_url, "result_url_expires_at": None if until is None else rfc3339(until)}
 
 
 TASK_EXECUTION: Final = "task-execution"
@@ -54,17 +61,27 @@ TASK_EXECUTION: Final = "task-execution"
 def task_execution_body(event: Event) -> dict[str, Any]:
     """The body of the contract ``TASK_EXECUTION``: times are when it was completed, statuses capitals."""
     task, told = event.task, rfc3339(event.at)
-    result = None
-    if isinstance(event.result, dict):
-        known = {name: event.result.get(name) for name in ("name", "parameters")}
-        rest = {name: value for name, value in event.result.items() if name not in known}
-        result = {**known, "completed_at": told, "result_data": rest}
     return {
         "task_id": task.id,
         "status": simple_status(task).value.upper(),
-        "result": result,
+        "result": _job_result(event, told) if task.status is Status.COMPLETED else None,
         "error": failure(task),
         "completed_at": told,
+        **_address(event),
+    }
+
+
+def _job_result(event: Event, completed_at: str) -> dict[str, Any]:
+    """A completed job; name and parameters are null where neither the event's result nor the task's record has them."""
+    result = event.result if isinstance(event.result, dict) else {}
+    given = {} if event.task.payload.text is None else from_text(event.task.payload.text)
+    submitted = given if isinstance(given, dict) else {}
+    known = {name: result.get(name, submitted.get(name)) for name in ("name", "parameters")}
+    rest = {name: value for name, value in result.items() if name not in known}
+    return {
+        **known,
+        "completed_at": completed_at,
+        "result_data": rest if isinstance(event.result, dict) else event.result,
     }
 
 

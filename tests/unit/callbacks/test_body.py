@@ -1,13 +1,14 @@
 """What a callback says, and that a contract may say it in its own words."""
 
+import json
 from typing import Any
 
 import pytest
 
 from tasklane import callback_body
 from tasklane.callback_body import Event, body_of
-from tasklane.task import Progress, Status
-from tests.support.builders import NOW, a_task
+from tasklane.task import Document, Progress, Status
+from tests.support.builders import NOW, a_document, a_task
 
 
 def an_event(**fields: Any) -> Event:
@@ -44,6 +45,39 @@ def test_a_result_that_is_too_large_is_told_by_its_address() -> None:
 
     assert body["data"]["result"] is None
     assert body["data"]["result_url"] == "https://documents.example.com/1"
+
+
+JOB = {"name": "report", "parameters": {"steps": 2}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"result": JOB | {"steps": 2}}, JOB | {"result_data": {"steps": 2}}),
+        ({"result": [1, 2]}, JOB | {"result_data": [1, 2]}),
+        ({"result": None}, JOB | {"result_data": None}),
+        ({"result_url": "https://documents.example.com/1"}, JOB | {"result_data": None}),
+    ],
+)
+def test_contract_3_says_whose_result_it_is_whatever_it_is(fields: dict[str, Any], told: dict[str, Any]) -> None:
+    task = a_task(status=Status.COMPLETED, finished_at=NOW, payload=a_document(json.dumps(JOB)))
+
+    body = body_of(Event(name="completed", task=task, at=NOW, **fields), "task-execution")
+
+    assert body["result"] == told | {"completed_at": "2025-06-15T15:06:40.000Z"}
+    assert body.get("result_url") == fields.get("result_url")
+    assert ("result_url" in body) is ("result_url_expires_at" in body) is ("result_url" in fields)
+
+
+@pytest.mark.parametrize(
+    "payload", [a_document("[1]"), a_document("null"), Document(text=None, size=9000, blob_key="k")]
+)
+def test_contract_3_leaves_open_what_the_record_does_not_have(payload: Document) -> None:
+    task = a_task(status=Status.COMPLETED, finished_at=NOW, payload=payload)
+
+    result = body_of(Event(name="completed", task=task, at=NOW, result=7), "task-execution")["result"]
+
+    assert (result["name"], result["parameters"], result["result_data"]) == (None, None, 7)
 
 
 def test_every_builder_can_tell_every_end() -> None:

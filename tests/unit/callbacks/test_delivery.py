@@ -73,6 +73,25 @@ def test_a_large_result_is_told_by_its_address(receiving: Callable[..., Installa
         assert json.load(answer) == {"text": "x" * INLINE_RESULT}
 
 
+def test_contract_3_tells_a_large_result_by_its_address_too(receiving: Callable[..., Installation]) -> None:
+    home = receiving(OK)
+    job = {"name": "report", "parameters": {"text": "x" * INLINE_RESULT}, "steps": 1}
+    home.submit("echo", job, callback_url=URL, contract="task-execution")
+    home.work()
+    home.close()
+
+    home.deliver()
+
+    told = json.loads(home.http.posted[0][1])
+    url = told.pop("result_url")
+    assert told["status"] == "COMPLETED"
+    unknown = {"name": None, "parameters": None, "result_data": None}
+    assert told["result"] == unknown | {"completed_at": "2025-06-15T15:06:40.000Z"}
+    assert told["result_url_expires_at"] == "2025-06-15T16:06:40.000Z", "in an hour"
+    with urllib.request.urlopen(url) as answer:
+        assert json.load(answer) == job
+
+
 def test_a_batch_is_delivered_side_by_side(registry: Registry) -> None:
     together = threading.Barrier(5)
 
