@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Header
-from pydantic import AfterValidator, AnyUrl, BeforeValidator, Field, HttpUrl, WithJsonSchema
+from pydantic import AfterValidator, AnyUrl, BeforeValidator, Field, HttpUrl, PlainValidator, WithJsonSchema
 
 from api.request import MAX_ID
 from tasklane.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, CallbackEvent
@@ -45,6 +45,12 @@ def _visible(value: str) -> str:
 def _group(value: str) -> str:
     if not _visible(value).isascii() or " " in value:
         raise ValueError("Must be of ASCII letters, digits and punctuation.")
+    return value
+
+
+def _document(value: Any) -> Any:
+    if not isinstance(value, dict | list):
+        raise ValueError("Must be a JSON object or, for external workers, an array.")  # noqa: TRY004 - as pydantic has it
     return value
 
 
@@ -106,6 +112,11 @@ TaskId = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern="^[ -~]+$
 LabelKey = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_visible)]
 LabelValue = Annotated[str, Field(max_length=256)]
 Seconds = Annotated[float, Field(ge=0, le=YEAR, allow_inf_nan=False), AfterValidator(_plain_number)]
+Payload = Annotated[
+    dict[str, Any] | list[Any],
+    # One sentence, where a union would say for each of its members what is wrong.
+    PlainValidator(_document, json_schema_input_type=dict[str, Any] | list[Any]),
+]
 CallbackUrl = Annotated[HttpUrl, AfterValidator(_no_credentials)]
 CallbackEvents = Annotated[
     list[Annotated[CallbackEvent, BeforeValidator(_event), WithJsonSchema({"type": "string", "enum": EVENTS})]],

@@ -13,6 +13,7 @@ from api.fields import (
     LabelKey,
     LabelValue,
     Name,
+    Payload,
     Priority,
     Seconds,
     TaskId,
@@ -80,8 +81,10 @@ class TaskRequest(BaseModel):
     )
 
     type: Name = Field(description="The task type: which handler runs it.", examples=["FibonacciTask"])
-    payload: dict[str, Any] = Field(
-        default={}, description="The handler's input; checked against its model.", examples=[{"n": 10}]
+    payload: Payload = Field(
+        default={},
+        description="The handler's input, checked against its model; for external workers it may be an array.",
+        examples=[{"n": 10}],
     )
     priority: Priority | None = Field(
         default=None,

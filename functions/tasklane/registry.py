@@ -30,6 +30,8 @@ MAX_TIMEOUT_SECONDS = 900
 """As long as a Lambda may run."""
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
+ANY_DOCUMENT: Any = dict[str, Any] | list[Any]
+"""What an external worker may be given."""
 MAX_LISTED = 1000
 """Errors of a payload beyond which none is listed: pydantic lists all or none, at about a kilobyte each."""
 
@@ -42,7 +44,7 @@ class TaskType:
 
     name: str
     handler: Callable[..., Any] | None = None
-    payload_type: Any = dict[str, Any]
+    payload_type: Any = ANY_DOCUMENT
     result_type: Any = Any
     priority: int = DEFAULT_PRIORITY
     timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS

@@ -17,8 +17,6 @@ MAX_KNOWN: Final = 10_000
 """Declarations that are remembered at most."""
 UNTIL_DONE: Final[dict[str, Any]] = {"max_attempts": 100, "pauses": [0]}
 """The policy of what was never declared: a task that is not done in time goes out again, at once."""
-ANY_DOCUMENT: Final = dict[str, Any] | list[Any]
-"""What an external worker may be given."""
 
 
 class TaskTypes:
@@ -100,7 +98,6 @@ def task_type_of(declaration: Declaration) -> TaskType:
     }
     return TaskType(
         name=declaration.name,
-        payload_type=ANY_DOCUMENT,
         priority=declaration.priority,
         timeout_seconds=declaration.timeout_seconds,
         retry=RetryPolicy(**retry),

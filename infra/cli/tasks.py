@@ -23,7 +23,7 @@ def submit(  # noqa: PLR0913 - each is an option
     name: Annotated[str, typer.Argument(metavar="TYPE", show_default=False, help="The task type.")],
     *,
     payload: Annotated[
-        str, typer.Option(help="A JSON object; @FILE reads it from a file, - from the standard input.")
+        str, typer.Option(help="A JSON object (or array); @FILE reads it from a file, - from the standard input.")
     ] = "{}",
     priority: Annotated[int | None, typer.Option(help="5 is first, 1 is last.", show_default=False)] = None,
     delay: Annotated[
@@ -98,7 +98,7 @@ def told(task: Task, *, as_json: bool) -> None:
         say(f"{task['id']} is {task['status']}{asked}.")
 
 
-def read_payload(given: str) -> dict[str, Any]:
+def read_payload(given: str) -> dict[str, Any] | list[Any]:
     """Give the payload from the command line, a file or the standard input. Raises CommandError."""
     try:
         if given == "-":
@@ -113,8 +113,8 @@ def read_payload(given: str) -> dict[str, Any]:
         payload = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
     except (ValueError, RecursionError) as exc:
         raise CommandError(f"The payload is not JSON: {exc}.", WRONG_USE) from exc
-    if not isinstance(payload, dict):
-        raise CommandError('The payload is not a JSON object, such as {"n": 10}.', WRONG_USE)
+    if not isinstance(payload, dict | list):
+        raise CommandError('The payload is neither a JSON object, such as {"n": 10}, nor an array.', WRONG_USE)
     return payload
 
 

@@ -156,7 +156,8 @@ def _work(request: Request, task: Task) -> dict[str, Any]:
         raise
     # The words of this contract name no lease, and its first holder gets the id that the task was submitted with.
     task_id = task.id if task.attempt == 1 else f"{task.id}{AGAIN}{task.attempt}"
-    return {"task_id": task_id, "function": task.type, "data": data}
+    # Submitted through /v1, it may be an object; the workers of this contract spread a list.
+    return {"task_id": task_id, "function": task.type, "data": data if isinstance(data, list) else [data]}
 
 
 def _parts(task_id: str) -> tuple[str, int]:

@@ -46,6 +46,18 @@ def test_a_task_type_with_a_list_of_pauses_shows_it(api: Installation) -> None:
     assert listed["max_continuations"] == 7
 
 
+def test_what_is_shown_of_an_external_types_payload_is_what_is_taken(api: Installation) -> None:
+    schema = api.client.get("/v1/task-types/resize").json()["payload_schema"]
+    api.client.post("/v1/task-types", json={"name": "declared"})
+
+    assert [one["type"] for one in schema["anyOf"]] == ["object", "array"]
+    assert api.client.get("/v1/task-types/declared").json()["payload_schema"] == schema
+    for name in ("resize", "declared"):
+        for payload in ({"n": 1}, [1, 2]):
+            assert api.submit({"type": name, "payload": payload}).status_code == 202
+        the_problem(api.submit({"type": name, "payload": "text"}), 422, "invalid-request")
+
+
 def test_one_task_type_can_be_seen(api: Installation) -> None:
     assert api.client.get("/v1/task-types/count").json() == api.client.get("/v1/task-types").json()["task_types"][0]
 

@@ -101,6 +101,7 @@ def test_a_time_gone_by_is_at_once(api: Installation) -> None:
 
 def test_a_task_for_external_workers_is_kept_and_not_sent(api: Installation) -> None:
     assert api.submit({"type": "resize", "payload": {"anything": []}}).status_code == 202
+    assert api.submit({"type": "resize", "payload": ["photo.jpg", 640]}).json()["payload"] == ["photo.jpg", 640]
     assert api.queues.depth(3) == 0
 
 

@@ -65,7 +65,7 @@ def test_a_payload_may_come_from_elsewhere(
     ("payload", "said"),
     [
         ("{", "not JSON"),
-        ("[1]", "not a JSON object"),
+        ("1", "neither a JSON object"),
         ('{"a": NaN}', "not JSON"),
         ('{"a": 1, "a": 2}', "a key is there twice"),
         ("@no/such/file", "cannot be read"),
@@ -74,6 +74,13 @@ def test_a_payload_may_come_from_elsewhere(
 def test_a_payload_that_cannot_be_is_refused_before_anything_is_sent(shell: Shell, payload: str, said: str) -> None:
     assert said in shell.refused("submit", "echo", "--payload", payload, code=2)
     assert shell.ok("show").out == "No tasks.\n"
+
+
+def test_a_payload_for_external_workers_may_be_an_array(shell: Shell) -> None:
+    assert shell.ok("submit", "resize", "--payload", '["photo.jpg", 640]', "--json").json["payload"] == [
+        "photo.jpg",
+        640,
+    ]
 
 
 def test_a_label_needs_a_value(shell: Shell) -> None:

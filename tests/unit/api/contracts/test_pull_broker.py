@@ -63,12 +63,16 @@ def test_a_name_that_has_a_handler_is_the_external_workers_all_the_same(api: Ins
     assert api.client.get("/v1/task-types/echo").json()["external"] is False
 
 
-def test_a_task_of_v1_is_handed_out_too(api: Installation) -> None:
-    task_id = api.submitted(type="resize", payload={"n": 1})
+@pytest.mark.parametrize("query", [{}, {"function": "resize"}])
+@pytest.mark.parametrize(("payload", "data"), [({"n": 1}, [{"n": 1}]), ({}, [{}]), (["a", 1], ["a", 1]), ([], [])])
+def test_a_task_of_v1_is_handed_out_as_a_list_too(
+    api: Installation, query: dict[str, Any], payload: Any, data: list[Any]
+) -> None:
+    task_id = api.submitted(type="resize", payload=payload)
 
-    work = get_task(api)
+    work = get_task(api, **query)
     BrokerTask.model_validate(work)
-    assert work == {"task_id": task_id, "function": "resize", "data": {"n": 1}}
+    assert work == {"task_id": task_id, "function": "resize", "data": data}
     answer = api.client.post("/submit_result", json={"task_id": task_id, "result": "done"})
 
     assert answer.json() == {"status": "completed", "task_id": task_id}
