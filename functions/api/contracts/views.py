@@ -34,7 +34,7 @@ class BrokerTask(BaseModel):
     task_id: str = Field(description="For `/submit_result`. A task that goes out again has another one each time.")
     function: str = Field(examples=["resize"])
     data: list[Any] = Field(
-        description="What it was enqueued with; of a task of `/v1` its payload, as the only entry unless it is an array.",
+        description="What it was enqueued with; of a task of `/v1`, its payload, an object as the only entry.",
         examples=[["photo.jpg", 640]],
     )
 
