@@ -129,9 +129,11 @@ def next_attempt_at(task: Task, policy: RetryPolicy, error: BaseException, now: 
 
 
 def _asked_pause(error: BaseException) -> float | None:
-    """The seconds that an error asks for; None where it asks for none, or for none that makes sense."""
+    """The seconds that an error asks for, as far as is possible; None where it asks for none that makes sense."""
     try:
         asked = getattr(error, "retry_after", None)
     except Exception:  # noqa: BLE001 - an error that cannot be asked must not take the worker down
         return None
-    return asked if isinstance(asked, int | float) and 0 <= asked <= MAX_PAUSE_SECONDS else None
+    if not isinstance(asked, int | float) or not 0 <= asked < math.inf:
+        return None
+    return min(asked, MAX_PAUSE_SECONDS)

@@ -20,7 +20,7 @@ from tasklane.errors import (
     Unavailable,
     UnknownTaskType,
 )
-from tasklane.retry import RetryPolicy, backoff_ms, is_retryable, next_attempt_at
+from tasklane.retry import MAX_PAUSE_SECONDS, RetryPolicy, backoff_ms, is_retryable, next_attempt_at
 from tasklane.task import Task
 from tests.support.builders import NOW, a_running_task
 
@@ -112,6 +112,11 @@ def test_an_error_may_say_when_the_next_attempt_makes_sense(seconds: float) -> N
     assert (
         next_attempt_at(a_running_task(), POLICY, RetryLater("busy", seconds), NOW, lambda: 0.5) == NOW + seconds * 1000
     )
+
+
+@pytest.mark.parametrize("seconds", [MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS + 1, 400_000_000, 1e300, 10**400])
+def test_an_error_that_asks_for_more_than_is_possible_gets_the_longest_pause_there_is(seconds: float) -> None:
+    assert decide(a_running_task(), POLICY, RetryLater("not this year", seconds)) == MAX_PAUSE_SECONDS
 
 
 @pytest.mark.parametrize("nonsense", [-1, float("nan"), float("inf"), "10", None])
