@@ -139,16 +139,32 @@ class Claims:
             again |= self._hold(joining)
         if plan.later:
             again |= self._lines.put_off(plan.later, plan.tasks)
+        late = self._late(plan.starts, now)
         refused = sum(answer is None for answer in answers)
         if refused:
             logger.info("Some messages were doubled or late.", extra={"action": "claim_refused", "count": refused})
         return Claimings(
-            claimed=tuple(Claimed(task=answer, at=start.at) for start, answer in pairs if isinstance(answer, Task)),
+            claimed=tuple(
+                Claimed(task=answer, at=None if start.at is None else start.at + late)
+                for start, answer in pairs
+                if isinstance(answer, Task)
+            ),
             unhandled=frozenset(again),
             contended=frozenset(s.message for s, a in pairs if isinstance(a, Contended)),
             refused=refused,
             waited_for=_by_key(behind),
         )
+
+    def _late(self, starts: Sequence[Start], before: int) -> int:
+        """By how long the claims that began at the time ``before`` have outlasted the first time slot (milliseconds).
+
+        So much later all of them start: those whose slots have passed meanwhile would start together otherwise.
+        """
+        if not (slots := [start.at for start in starts if start.at is not None]):
+            return 0
+        now = self._clock.now()
+        self._limiter.claimed(now - before)
+        return max(0, now - max(before, min(slots)))
 
     def _hold(self, lines: dict[TaskMessage, str]) -> frozenset[TaskMessage]:
         """Let these stand in the lines of their limits. That somebody does is noted first: the sweeper looks there."""

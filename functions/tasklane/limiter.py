@@ -23,7 +23,8 @@ ROUNDS: Final = 3
 class Start:
     """A task that may be claimed now.
 
-    ``takes`` are the keys towards whose limits it will count. Its handler starts ``at`` that time, or at once.
+    ``takes`` are the keys towards whose limits it will count. Its handler starts ``at`` that time (which may just have
+    passed); None: at once.
     """
 
     message: TaskMessage
@@ -51,6 +52,7 @@ class Limiter:
         self._store = store
         self._clock = clock
         self._known: dict[str, tuple[int, Limit | None]] = {}
+        self._claim_ms = 0
 
     def plan(self, messages: Sequence[TaskMessage]) -> Plan:
         """What the limits say to these tasks. Without keys they cost nothing here."""
@@ -65,6 +67,10 @@ class Limiter:
         plan.unhandled |= set(left)
         return plan
 
+    def claimed(self, took_ms: int) -> None:
+        """A claim took so long (milliseconds): those who get time slots from now on have time for such a one."""
+        self._claim_ms = max(took_ms, self._claim_ms * 3 // 4)
+
     def _judge(self, messages: Sequence[TaskMessage], plan: Plan) -> list[TaskMessage]:
         """Plan these; those whose limits have turned out to be others by now."""
         now = self._clock.now()
@@ -77,7 +83,7 @@ class Limiter:
             if line is not None:
                 plan.behind[message] = line
             elif is_valid(message.reserved_at, message.reserved_on, some, now):
-                plan.starts.append(_start(message, some, message.reserved_at, now))
+                plan.starts.append(_start(message, some, message.reserved_at))
             else:
                 to_reserve.append(message)
         wanting = self._without_doubled(to_reserve, limits, plan, now) if to_reserve else []
@@ -86,7 +92,7 @@ class Limiter:
             if slot.at - now > HOLD_MS:
                 plan.later[message] = slot
             else:
-                plan.starts.append(_start(message, limits[message], slot.at, now))
+                plan.starts.append(_start(message, limits[message], slot.at))
         return [message for message in wanting if message not in slots]
 
     def _without_doubled(
@@ -103,7 +109,7 @@ class Limiter:
             elif not is_valid(task.reserved_at, task.reserved_on, limits[message], now):
                 wanting.append(message)
             elif task.run_at is None or task.run_at - now <= HOLD_MS:
-                plan.starts.append(_start(message, limits[message], task.reserved_at, now))
+                plan.starts.append(_start(message, limits[message], task.reserved_at))
         return wanting
 
     def _line_before(self, keys: Sequence[str], standing: dict[str, bool]) -> str | None:
@@ -134,7 +140,7 @@ class Limiter:
             wanting = [message for message in concerned if message not in kept]
             if not wanting:
                 continue
-            lead = min(lead_ms(limits[message]) for message in wanting)
+            lead = min(lead_ms(limits[message], self._claim_ms) for message in wanting)
             slots = self._control.reserve(limit, now + lead, len(wanting))
             if slots is None:
                 self._known = {one: known for one, known in self._known.items() if one != key}
@@ -156,5 +162,5 @@ class Limiter:
         return {key: limit for key, (_, limit) in fresh.items() if limit is not None}
 
 
-def _start(message: TaskMessage, limits: Sequence[Limit], at: int | None, now: int) -> Start:
-    return Start(message=message, takes=concurrent_keys(limits), at=at if at is not None and at > now else None)
+def _start(message: TaskMessage, limits: Sequence[Limit], at: int | None) -> Start:
+    return Start(message=message, takes=concurrent_keys(limits), at=at)

@@ -16,6 +16,8 @@ HOLD_MS: Final = 3_000
 """A time slot that is no further off is waited for in the worker: a queue counts in seconds, a rate does not."""
 LEAD_MS: Final = 250
 """A time slot is at least this far off when a task gets it: the start then waits for its moment, not for the table."""
+MAX_LEAD_MS: Final = 1_000
+"""The same where claims take long: twice as long as they do, but not longer than this."""
 STRETCH: Final = 1.05
 """Starts are this much further apart than the rate says: a start that is a little late then breaks no window."""
 LATE_PART: Final = 0.05
@@ -86,9 +88,12 @@ def concurrent_keys(limits: Sequence[Limit]) -> tuple[str, ...]:
     return tuple(sorted(limit.key for limit in limits if limit.max_concurrent is not None))
 
 
-def lead_ms(limits: Sequence[Limit]) -> int:
-    """How far off a time slot must be at least; nothing where the claim takes a place that others wait for."""
-    return 0 if concurrent_keys(limits) else LEAD_MS
+def lead_ms(limits: Sequence[Limit], claim_ms: int = 0) -> int:
+    """How far off a time slot must be at least where claims take ``claim_ms``.
+
+    Nothing where the claim takes a place that others wait for.
+    """
+    return 0 if concurrent_keys(limits) else min(max(LEAD_MS, 2 * claim_ms), MAX_LEAD_MS)
 
 
 def is_valid(reserved_at: int | None, reserved_on: int | None, limits: Sequence[Limit], now: int) -> bool:

@@ -67,6 +67,50 @@ def test_a_table_that_is_slow_to_let_a_start_begin_does_not_bunch_it_with_the_ne
     assert all(gap > 0.08 for gap in gaps)
 
 
+def test_a_claim_that_outlasts_time_slots_does_not_bunch_their_starts(
+    home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(home, "a", rate=Rate(count=10, period_ms=1000))
+    claim = home.store.claim
+
+    def slowly(claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
+        home.clock.advance(2)  # the slots of all of them are over
+        return claim(claims)
+
+    monkeypatch.setattr(home.store, "claim", slowly)
+    submitted(home, 5, ["a"])
+    home.work()
+
+    assert len(peak.began) == 5
+    assert all(later - sooner > 0.08 for sooner, later in pairwise(peak.began))
+
+
+def test_slow_claims_are_allowed_for_in_the_time_slots_that_follow(
+    home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(home, "a", rate=Rate(count=10, period_ms=1000))
+    claim = home.store.claim
+
+    def slowly(claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
+        home.clock.advance(0.4)
+        return claim(claims)
+
+    reserve, ahead = home.control.reserve, list[int]()
+
+    def noted(limit: Limit, now: int, count: int) -> list[int] | None:
+        ahead.append(now - home.clock.now())
+        return reserve(limit, now, count)
+
+    monkeypatch.setattr(home.store, "claim", slowly)
+    monkeypatch.setattr(home.control, "reserve", noted)
+    for _ in range(3):
+        submitted(home, 1, ["a"])
+        home.work()
+        home.clock.advance(60)
+
+    assert ahead == [LEAD_MS, 800, 800]
+
+
 def test_a_slot_that_was_missed_is_void(home: Installation, peak: Peak) -> None:
     limit(home, "a", rate=Rate(count=1, period_ms=60_000))
     first, second = submitted(home, 2, ["a"])
