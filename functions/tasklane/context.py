@@ -1,6 +1,7 @@
 """What a running handler is told and may say: the ``TaskContext``."""
 
 import logging
+import math
 import threading
 import time
 import uuid
@@ -54,6 +55,7 @@ class TaskContext:
         self._state = task.state
         self._ended = False
         self._cancelled = False
+        self._asked = -math.inf
 
     def remaining(self) -> float:
         """Seconds until this attempt is timed out; never negative."""
@@ -87,8 +89,12 @@ class TaskContext:
         return document.pack(document.to_text(state), key, self._blobs)
 
     def raise_if_cancelled(self) -> None:
-        """Raises TaskCancelled where the task was called off, RunLost where the attempt has been given up."""
+        """Raises TaskCancelled where the task was called off, RunLost where the attempt has been given up.
+
+        Cheap, however often it is called: while somebody asks, the worker looks about once a second.
+        """
         with self._lock:
+            self._asked = time.monotonic()
             self._refuse_if_over()
 
     def progress(self, fraction: float, message: str | None = None) -> None:
@@ -143,8 +149,15 @@ class TaskContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the task was called off while it ran."""
-        return self._cancelled
+        """Whether the task was called off while it ran; asking is as cheap as ``raise_if_cancelled``."""
+        with self._lock:
+            self._asked = time.monotonic()
+            return self._cancelled
+
+    def last_asked(self) -> float:
+        """When the handler last asked whether the task was called off, on the monotonic clock; -inf: never."""
+        with self._lock:
+            return self._asked
 
     def cancel(self) -> None:
         """The task was called off: its handler is told so at its next ``progress``."""

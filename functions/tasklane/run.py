@@ -28,6 +28,8 @@ class Run:
     """When its time is up, on the monotonic clock."""
     renewed: float = field(default_factory=time.monotonic)
     """When its record was last written, on the monotonic clock."""
+    looked: float = field(default_factory=time.monotonic)
+    """When its record was last read, or its claim answered, on the monotonic clock."""
 
     keeping: "Future[Document | None] | None" = None
     """The result, or the state, on its way to the bucket; None: it is not that large, or not there yet."""

@@ -9,6 +9,7 @@ from typing import Final
 from tasklane import transitions
 from tasklane.announce import Announcer
 from tasklane.ending import Ending
+from tasklane.errors import Unavailable
 from tasklane.invoke import Invoker
 from tasklane.ports import Change, Clock, TaskStore
 from tasklane.run import Run
@@ -25,6 +26,10 @@ NEWS_SECONDS: Final = 2.0
 """At most so often is a task's progress or checkpoint written."""
 HEARTBEAT_SECONDS: Final = 10.0
 """So often is a run without news renewed; also how late at most it hears that its task was called off."""
+LOOK_SECONDS: Final = 1.0
+"""At most so often is a record read because its handler asks whether the task was called off."""
+ASKING_SECONDS: Final = 10.0
+"""So long after its last question a handler is taken to ask: the next one is to find the answer there."""
 
 
 class Watch:
@@ -61,6 +66,7 @@ class Watch:
             lost = self._renew([run for run in (*left, *ending.unkept) if _has_news(run)])
             left = [run for run in left if run not in lost]
             ending.drop(lost)
+            self._look(left)
             left += next_runs()
 
     def _wait(self, runs: Sequence[Run], ending: Ending) -> None:
@@ -104,6 +110,22 @@ class Watch:
         after = transitions.announced(run.task, run.last_words())
         return Change(before=run.task, after=transitions.renewed(after, now, self._timing))
 
+    def _look(self, runs: Sequence[Run]) -> None:
+        """Find out for handlers that ask whether their tasks were called off, all in one read."""
+        asking = [run for run in runs if _asks(run)]
+        if not any(_was_not_seen_lately(run) for run in asking):
+            return
+        try:
+            found = self._store.get([run.task.id for run in asking])
+        except Unavailable:
+            found = {}  # the next look, or the next heartbeat, will tell
+        for run in asking:
+            run.looked = time.monotonic()
+            task = found.get(run.task.id, run.task)
+            if task.run == run.task.run and task.cancel_requested:
+                run.task = task
+                self._cancel(run)
+
     def _cancel(self, run: Run) -> None:
         if run.context.cancelled:
             return
@@ -116,3 +138,12 @@ def _has_news(run: Run) -> bool:
     age = time.monotonic() - run.renewed
     said = (run.context.last_progress(), run.context.last_state())
     return age >= HEARTBEAT_SECONDS or (age >= NEWS_SECONDS and said != (run.task.progress, run.task.state))
+
+
+def _asks(run: Run) -> bool:
+    told = run.task.cancel_requested
+    return not told and time.monotonic() - run.context.last_asked() < ASKING_SECONDS
+
+
+def _was_not_seen_lately(run: Run) -> bool:
+    return time.monotonic() - max(run.renewed, run.looked) >= LOOK_SECONDS

@@ -120,8 +120,9 @@ def work(services: Services, world: World, *, runners: int) -> None:
     """Poll lanes and callback queue until killed, or worn out."""
     # Half a minute on purpose in the product, where it keeps an outage from burning receive counts.
     vars(worker.poller)["RELEASE_SECONDS"] = 0
-    # What a handler says is written every two seconds at most; here a test waits for it.
+    # What a handler says is written every two seconds at most, what it asks is looked up each second: a test waits.
     vars(tasklane.watch)["NEWS_SECONDS"] = 0.1
+    vars(tasklane.watch)["LOOK_SECONDS"] = 0.1
     vars(tasklane.watch)["WATCH_SECONDS"] = 0.1
     poller: Poller = make_poller(services, callbacks=True, runners=runners, wait_seconds=1)
     _ = services.store, services.execute, services.deliver_callbacks, services.source

@@ -83,6 +83,14 @@ def renews_a_run_that_began_late(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
+@dying("worker", "Watch._look store.get", ends=Status.CANCELLED)
+def looks_whether_what_asks_was_called_off(trial: Trial) -> Sequence[Task]:
+    task = trial.submit(hold=1, ask=True)
+    trial.dies("work")
+    trial.services.manage.cancel(task.id)
+    return [task]
+
+
 @dying("worker", "Announcer._send callback_queue.send")
 def tells_that_a_task_runs(trial: Trial) -> Sequence[Task]:
     task = trial.submit(callback_url=trial.url, callback_events=(CallbackEvent.RUNNING,))

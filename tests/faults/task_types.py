@@ -19,10 +19,11 @@ LARGE = 6000
 
 class Work(BaseModel):
     """``hold``, ``crash`` and ``fail`` say in which attempts (as far as that number) it waits at its gate, takes the
-    process down, or raises; ``say``: with a word about its progress."""
+    process down, or raises; ``say``: with a word about its progress; ``ask``: and asks whether it was called off."""
 
     number: int
     say: bool = False
+    ask: bool = False
     hold: int = 0
     crash: int = 0
     fail: int = 0
@@ -114,6 +115,8 @@ def task_types(world: World) -> Registry:
             os._exit(86)
         if payload.say:
             context.progress(0.5, "at it")
+        if payload.ask:
+            context.raise_if_cancelled()
         if context.attempt <= payload.hold:
             world.wait_at_gate(context.task_id)
         if context.attempt <= payload.fail:

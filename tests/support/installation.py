@@ -45,11 +45,12 @@ SETTINGS = Settings(
 
 
 class UnreliableStore(MemoryTaskStore):
-    """Refuses the next calls of a method as often as ``refuse`` says, and keeps what it was asked to write."""
+    """Refuses the next calls of a method as often as ``refuse`` says, and keeps what it was asked for."""
 
     def __init__(self, control: MemoryControlStore | None = None) -> None:
         super().__init__(control)
         self._refusals: Counter[str] = Counter()
+        self.got: list[Sequence[str]] = []
         self.saved: list[Sequence[Change]] = []
         self.claimed: list[Sequence[Claim]] = []
         self.renewed: list[Sequence[Change]] = []
@@ -63,6 +64,7 @@ class UnreliableStore(MemoryTaskStore):
         return super().put(tasks)
 
     def get(self, task_ids: Sequence[str]) -> dict[str, Task]:
+        self.got.append(task_ids)
         if self._is_refused("get"):
             raise Unavailable("throttled")
         return super().get(task_ids)
