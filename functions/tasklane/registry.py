@@ -51,7 +51,7 @@ class TaskType:
     retry: RetryPolicy = RetryPolicy()
     wants_context: bool = False
     throttle_keys: tuple[str, ...] = ()
-    """Whose limits hold for its tasks; ``{payload.account}`` in such a text stands for that field."""
+    """Whose limits hold for its tasks; ``{payload.account}`` in such a text stands for that field, null for no key."""
     max_continuations: int = DEFAULT_CONTINUATIONS
     """How often a handler may raise Continue; what bounds a task that feeds itself."""
 
@@ -122,8 +122,9 @@ class Registry:
 
         ``timeout_seconds`` bounds one attempt (at most 900); None: as the policy says. ``retry`` is a policy or the
         name of one (``retry.NAMED``). ``throttle_keys`` are texts in which ``{payload.account}`` stands for that field:
-        limits that are set for the resulting keys hold for the task. Raises ConfigurationError for a name that is taken
-        or unknown, a timeout or priority out of range, keys that are none, or a function without an annotated payload.
+        limits that are set for the resulting keys hold for the task; where the field is null, no key is made of it.
+        Raises ConfigurationError for a name that is taken or unknown, a timeout or priority out of range, keys that are
+        none, or a function without an annotated payload.
         """
         _require_name(name)
         policy: object = named_policy(retry) if isinstance(retry, str) else retry or RetryPolicy()

@@ -2,8 +2,11 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from string import Formatter
 from typing import Any
 
 from tasklane import document
@@ -19,6 +22,9 @@ from tasklane.throttle import MAX_KEY, MAX_KEYS
 from tasklane.transitions import MAX_DELAY_MS, Timing, next_look
 
 logger = logging.getLogger(__name__)
+
+_STEPS = re.compile(r"^[^.\[]+|\.[^.\[]+|\[[^\]]*\]")
+"""The steps of a replacement field's name (https://docs.python.org/3/library/string.html#format-string-syntax)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,12 +180,14 @@ def throttle_keys(given: Sequence[str], task_type: TaskType, payload: Any) -> tu
     keys = dict.fromkeys(given)
     for template in task_type.throttle_keys:
         try:
-            key = template.format(payload=payload)
+            key = _key(template, payload)
         except (LookupError, AttributeError, ValueError, TypeError) as exc:
             raise InvalidPayload(
                 "The payload does not say whose limits hold for the task.",
                 [{"pointer": "/payload", "detail": f"{template!r} cannot be made of it: {exc}"}],
             ) from exc
+        if key is None:
+            continue
         if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
             detail = f"{template!r} makes a key of it that has not 1 to {MAX_KEY} printable characters."
             raise InvalidPayload("The payload makes a key that is none.", [{"pointer": "/payload", "detail": detail}])
@@ -188,6 +196,16 @@ def throttle_keys(given: Sequence[str], task_type: TaskType, payload: Any) -> tu
         detail = f"At most {MAX_KEYS}, those of its type included."
         raise InvalidRequest("The task has too many keys.", [{"pointer": "/throttle_keys", "detail": detail}])
     return tuple(sorted(keys))
+
+
+def _key(template: str, payload: Any) -> str | None:
+    """None where a field of the template is null, or lies in one that is: the task counts towards no such limit."""
+    for _, name, _, _ in Formatter().parse(template):
+        # {payload.owner.account}: the payload, its owner, the owner's account.
+        for part in accumulate(_STEPS.findall(name or "")):
+            if Formatter().get_field(part, (), {"payload": payload})[0] is None:
+                return None
+    return template.format(payload=payload)
 
 
 def _payload_text(payload: Mapping[str, Any] | Sequence[Any]) -> str:

@@ -114,7 +114,7 @@ def test_an_error_may_say_when_the_next_attempt_makes_sense(seconds: float) -> N
     )
 
 
-@pytest.mark.parametrize("seconds", [MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS + 1, 400_000_000, 1e300, 10**400])
+@pytest.mark.parametrize("seconds", [MAX_PAUSE_SECONDS + 1, 400_000_000, 1e300, pytest.param(10**400, id="no float")])
 def test_an_error_that_asks_for_more_than_is_possible_gets_the_longest_pause_there_is(seconds: float) -> None:
     assert decide(a_running_task(), POLICY, RetryLater("not this year", seconds)) == MAX_PAUSE_SECONDS
 

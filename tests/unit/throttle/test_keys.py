@@ -44,6 +44,46 @@ def test_a_payload_without_the_field_is_refused(home: Installation, registry: Re
         home.submit("pay", {})
 
 
+class Owned(BaseModel):
+    account: str | None = None
+    region: str | None = None
+    owner: "Owned | None" = None
+    tags: dict[str, str | None] = {}
+
+
+@pytest.mark.parametrize(
+    ("payload", "keys"),
+    [
+        ({}, ["cluster"]),
+        ({"account": None}, ["cluster"]),
+        ({"account": "None"}, ["account:None", "cluster"]),
+        ({"account": "7"}, ["account:7", "cluster"]),
+        ({"account": "7", "region": "eu"}, ["account:7", "both:eu-7", "cluster"]),
+        ({"region": "eu"}, ["cluster"]),
+        ({"owner": {"account": "8"}}, ["cluster", "owner:8"]),
+        ({"owner": {"account": None}}, ["cluster"]),
+        ({"tags": {"a.b": None}}, ["cluster"]),
+        ({"tags": {"a.b": "x"}}, ["cluster", "tag:'x'"]),
+    ],
+)
+def test_a_null_field_makes_no_key(
+    home: Installation, registry: Registry, payload: dict[str, Any], keys: list[str]
+) -> None:
+    templates = ["account:{payload.account}", "both:{payload.region}-{payload.account}", "cluster"]
+
+    @registry.task("pay", throttle_keys=[*templates, "owner:{payload.owner.account}"])
+    def pay(payload: Owned) -> None:
+        pass
+
+    @registry.task("tagged", throttle_keys=["cluster", "tag:{payload.tags[a.b]!r}"])
+    def tagged(payload: Owned) -> None:
+        pass
+
+    task = home.submit("tagged" if "tags" in payload else "pay", payload)
+
+    assert home.task(task).throttle_keys == tuple(keys)
+
+
 def test_too_many_keys_are_refused(home: Installation, peak: Peak) -> None:
     with pytest.raises(InvalidRequest):
         home.submit("work", throttle_keys=[f"k{n}" for n in range(11)])
