@@ -61,7 +61,9 @@ class RetryRequest(BaseModel):
     )
     cap_seconds: Seconds | None = Field(default=None, description="The longest pause of all.")
     max_age_seconds: Seconds | None = Field(
-        default=None, description="No attempt begins later than this after the task was accepted."
+        default=None,
+        description="After an error, no further attempt is planned for later than this after the task was accepted, or "
+        "retried by hand; the first one may always begin.",
     )
 
     @model_validator(mode="after")

@@ -126,7 +126,8 @@ class RetryView(BaseModel):
     )
     cap_seconds: float | None = Field(description="The longest pause of all. Null: there is a list.")
     max_age_seconds: float | None = Field(
-        description="No attempt begins later than this after the task was accepted; null: age does not matter."
+        description="No further attempt is planned for later than this after the task was accepted, or retried by "
+        "hand; null: age does not matter."
     )
 
 

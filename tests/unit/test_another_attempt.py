@@ -59,6 +59,14 @@ def test_a_task_may_be_too_old_for_another_attempt(home: Installation, registry:
     assert len(task.attempts) == 3
 
 
+def test_the_first_attempt_may_begin_at_any_age(home: Installation, registry: Registry) -> None:
+    retry = {"pauses": [0], "max_age_seconds": 0}
+    task, waited = pauses(home, registry, RetryPolicy(), delay_seconds=600, max_attempts=9, retry=retry)
+
+    assert waited == [600]
+    assert (task.status, len(task.attempts)) == (Status.FAILED, 1)
+
+
 def test_an_error_may_carry_its_own_pause(home: Installation, registry: Registry) -> None:
     @registry.task("it")
     def it(payload: Nothing) -> None:
