@@ -11,10 +11,10 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -22,6 +22,7 @@ import certifi
 import httpcore
 
 from tasklane import __version__
+from tasklane.adapters.lookups import Lookups, Resolve
 from tasklane.errors import AddressRefused, NonRetryable, Unavailable
 from tasklane.ports import HttpResponse
 
@@ -54,27 +55,28 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved and not any(ip in network for network in _NEVER)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class OutboundGuard:
     """Decides where a request may go. ``allow_loopback`` is for the local run alone."""
 
-    allow_loopback: bool = False
-    resolve: Callable[..., Iterable[Any]] = socket.getaddrinfo
+    def __init__(self, *, allow_loopback: bool = False, resolve: Resolve = socket.getaddrinfo) -> None:
+        self._allow_loopback = allow_loopback
+        self._look_up = Lookups(resolve)
 
-    def addresses(self, host: str, port: int) -> list[str]:
+    def addresses(self, host: str, port: int, seconds: float | None = None) -> list[str]:
         """The addresses of ``host``, each of them allowed. Raises AddressRefused, Unavailable.
 
-        One forbidden address among several refuses them all. The resolver also reads decimal, octal and hexadecimal
+        Unavailable also where the resolver has not answered after ``seconds`` (None: it has all the time it likes). One
+        forbidden address among several refuses them all. The resolver also reads decimal, octal and hexadecimal
         spellings of IPv4 addresses; what is checked is what it made of them.
         """
         try:
-            found = self.resolve(host, port, type=socket.SOCK_STREAM)
+            found = self._look_up(host, port, seconds)
         except (OSError, UnicodeError) as exc:
             raise Unavailable(f"{host!r} could not be resolved: {exc}") from exc
         addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
         for address in addresses:
             loopback = ipaddress.ip_address(address.partition("%")[0]).is_loopback
-            if not (is_public(address) or (self.allow_loopback and loopback)):
+            if not (is_public(address) or (self._allow_loopback and loopback)):
                 raise AddressRefused(f"{host!r} is not a public address.")
         return addresses
 
@@ -94,7 +96,7 @@ class _GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        addresses = self._guard.addresses(host, port)
+        addresses = self._guard.addresses(host, port, _left(timeout))
         for position, address in enumerate(addresses):
             try:
                 stream = self._backend.connect_tcp(address, port, _left(timeout), local_address, socket_options)
