@@ -30,6 +30,7 @@ class Ends(Steps):
             self.world.close()
 
     def _settle(self) -> None:
+        self.world.set_lag(0)
         for number, one in enumerate(list(self.world.held)):
             while not one.ended:
                 self.world.go_on(one, Order.DIE if number % 2 else Order.GO)

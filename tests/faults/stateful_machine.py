@@ -244,6 +244,11 @@ class Tasklane(Operators, Ends):
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
+    @rule(seconds=st.sampled_from([0, 0, 0.5, 2, 30]))
+    def lag(self, seconds: float) -> None:
+        """The indexes show what was so many seconds ago."""
+        self.world.set_lag(seconds)
+
     @rule(seconds=st.none() | st.sampled_from(JUMPS), who=numbers, skew_seconds=st.none() | st.integers(-30, 30))
     def pass_time(self, seconds: int | None, who: int, skew_seconds: int | None) -> None:
         """Time jumps (None: to where something is to happen), and a clock is set."""

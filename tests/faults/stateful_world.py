@@ -9,6 +9,7 @@ from tasklane.adapters.memory import ManualClock, MemoryQueues
 from tasklane.batch import run_batch
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import BlobStore, ControlStore, Delivery, TaskStore
+from tests.faults.lagging import LaggingTaskStore
 from tests.faults.stateful_handlers import task_types
 from tests.faults.stateful_held import Crash, Held, Order
 from tests.faults.stateful_model import Model
@@ -28,6 +29,9 @@ class World:
         self.faults = Faults()
         self.model = Model(lambda kept: document.read(kept, blobs), TIMING, self.clock)
         self.store = FaultyStore(store, self.faults, self.model)
+        self._indexes = store if isinstance(store, LaggingTaskStore) else None
+        if self._indexes is not None:
+            self._indexes.monotonic = self.monotonic
         self.blobs = blobs
         self.queues = MemoryQueues(self.clock)
         self.dead = MemoryQueues(self.clock)
@@ -80,6 +84,12 @@ class World:
     def monotonic(self) -> float:
         """Seconds that never go back."""
         return self._passed
+
+    def set_lag(self, seconds: float) -> None:
+        """The indexes lag so far behind from now on, where they are in memory."""
+        if self._indexes is not None:
+            self._indexes.lag_seconds = seconds
+            self.model.restraints.standing.lags(seconds > 0)
 
     def set_clock(self, number: int, skew_seconds: int) -> None:
         """Set the clock of a process."""

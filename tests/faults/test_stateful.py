@@ -13,10 +13,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from tasklane.adapters.control import DynamoDbControlStore
 from tasklane.adapters.dynamodb import DynamoDbTaskStore
 from tasklane.adapters.items import shard_of
-from tasklane.adapters.memory import MemoryBlobStore, MemoryControlStore, MemoryTaskStore
+from tasklane.adapters.memory import MemoryBlobStore, MemoryControlStore
 from tasklane.adapters.s3 import S3BlobStore
 from tasklane.errors import Unavailable
 from tasklane.task import Task
+from tests.faults.lagging import LaggingTaskStore
 from tests.faults.stateful_machine import Tasklane
 from tests.faults.stateful_world import World
 from tests.support.engine import Aws
@@ -50,8 +51,9 @@ def drive(make_world: Callable[[], World], monkeypatch: pytest.MonkeyPatch, *, e
         def __init__(self) -> None:
             world = make_world()
             monkeypatch.setattr("tasklane.ids.os", SimpleNamespace(urandom=random.Random(0).randbytes))
-            for module in ("chain", "standing"):
-                monkeypatch.setattr(f"tasklane.{module}.time", SimpleNamespace(monotonic=world.monotonic))
+            slow = SimpleNamespace(monotonic=world.monotonic, sleep=world.pass_time)
+            for module in ("chain", "standing", "lines"):
+                monkeypatch.setattr(f"tasklane.{module}.time", slow)
             super().__init__(world)
 
     chosen = settings(max_examples=examples, stateful_step_count=steps, suppress_health_check=list(HealthCheck))
@@ -60,7 +62,7 @@ def drive(make_world: Callable[[], World], monkeypatch: pytest.MonkeyPatch, *, e
 
 def in_memory() -> World:
     control = MemoryControlStore()
-    return World(MemoryTaskStore(control), control, MemoryBlobStore())
+    return World(LaggingTaskStore(control), control, MemoryBlobStore())
 
 
 def on_the_engine(aws: Aws) -> Callable[[], World]:
