@@ -91,7 +91,7 @@ def test_the_questions_of_a_whole_batch_are_one_read_now_and_then(home: Installa
     took = time.monotonic() - begun
 
     assert {task.id for task in tasks} in map(set, home.store.got)
-    assert len(home.store.got) <= took / LOOK_SECONDS
+    assert len(home.store.got) <= took / LOOK_SECONDS + 2, "one more for each that begins to ask after the others"
     assert {home.task(task).status for task in tasks} == {Status.COMPLETED}
 
 
