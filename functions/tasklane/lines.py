@@ -15,6 +15,7 @@ from tasklane.gate import Gate
 from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Change, Clock, TaskQueue, TaskStore
+from tasklane.standing import FURTHER, MAX_LOOKS
 from tasklane.task import Task
 from tasklane.throttle import TimeSlot
 from tasklane.transitions import Timing
@@ -27,7 +28,7 @@ SIDE_BY_SIDE: Final = 8
 """Batches written at once."""
 STALE: Final = 25
 """How many that have moved on an index is expected to show still: so many more are asked for."""
-LOOKS: Final = 10
+LOOKS: Final = 20
 """How often a line is looked at whose index shows only tasks that have moved on, before it is left to the sweeper."""
 LAG_SECONDS: Final = 0.1
 """Between two such looks: an index is mostly up to date after some ten milliseconds."""
@@ -107,13 +108,17 @@ class Lines:
 
     def wake(self, key: str, count: int) -> int:
         """Let the first ``count`` that wait for the limit of ``key`` try again; how many did. Raises Unavailable."""
-        total = 0
-        ids = self._store.in_line(limit_line(key), count + STALE)
-        while ids and total < count:
-            size = min(count - total, CHUNK)
-            gone = self._released(limit_line(key), ids[:size]).gone
-            send_to_lanes(self._queue, gone, self._clock.now(), woken=True)
-            total, ids = total + len(gone), ids[size:]
+        total, looks = 0, count + STALE
+        while not total:
+            ids = self._store.in_line(limit_line(key), looks)
+            is_cut, looks = len(ids) == looks, FURTHER * looks
+            while ids and total < count:
+                size = min(count - total, CHUNK)
+                gone = self._released(limit_line(key), ids[:size]).gone
+                send_to_lanes(self._queue, gone, self._clock.now(), woken=True)
+                total, ids = total + len(gone), ids[size:]
+            if not is_cut or looks > MAX_LOOKS:
+                break
         return total
 
     def anybody_in(self, line: str) -> bool:

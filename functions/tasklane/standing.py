@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from tasklane.line import limit_line
@@ -19,12 +20,18 @@ LOOKS: Final = 10
 """How many that stand in a line are looked at for one that may start: the others wait for another key as well."""
 SHARED_LOOKS: Final = 40
 """The same where other processes take some of them meanwhile."""
+FURTHER: Final = 4
+"""So many times as many are looked at where the index, which may lag, shows only such as have moved on."""
+MAX_LOOKS: Final = 800
 AHEAD: Final = 4
 """Records that are then read besides those that are wanted."""
 FRESH_SECONDS: Final = 1.0
 """How long what was read is used: somebody of a higher priority may have come since."""
 ALONE_AFTER_SECONDS: Final = 10.0
 """How long after another process was faster somebody is taken to be about still."""
+RECALL_SECONDS: Final = 10.0
+"""How long those are remembered that this process itself made to stand in line: longer than an index mostly lags."""
+MAX_RECALLED: Final = 1_000
 MAX_KEYS: Final = 1_000
 """Keys that are remembered at most."""
 
@@ -35,6 +42,12 @@ class _Line:
 
     ids: deque[str] = field(default_factory=deque)
     tasks: deque[Task] = field(default_factory=deque)
+    joined: dict[str, float] = field(default_factory=dict)
+    """Who has joined it lately, and when: the index may not show them yet."""
+    given: str | None = None
+    """The last one that was given to somebody."""
+    is_cut: bool = False
+    """Whether others may stand behind those in ``ids``."""
     read_at: float = float("-inf")
     disturbed_at: float = float("-inf")
 
@@ -61,20 +74,23 @@ class Standing:
         ``joined`` are those that have just joined it: the index may not know of them yet.
         """
         line = self._line(key)
-        asked = bool(joined) or not line.is_fresh
-        if asked:
-            self._ask(line, key, room, joined)
+        self._remember(line, joined)
+        looks = 0
+        if joined or not line.is_fresh:
+            looks = self._ask(line, key, room, joined)
         elif line.is_shared:
             self._doubt(line)
+        anybody = False
         while True:
             task = self._next(line)
             if task is not None:
+                anybody = True
                 yield task
             elif not self._read(line, key, room):
-                if asked:
+                if not looks or (not anybody and line.is_cut and looks < MAX_LOOKS):
+                    looks = self._ask(line, key, room, joined, FURTHER * looks)
+                elif anybody or not self._recall(line, room):
                     return
-                asked = True
-                self._ask(line, key, room, joined)
 
     def taken(self, key: str) -> None:
         """Somebody else has taken one of the tasks that this gave."""
@@ -82,13 +98,20 @@ class Standing:
 
     def forget(self, key: str) -> None:
         """The last one that this gave stands where it stood: it is to be the first again."""
-        self._line(key).read_at = float("-inf")
+        line = self._line(key)
+        line.read_at = float("-inf")
+        if line.given is not None:
+            self._remember(line, [line.given])
 
-    def _ask(self, line: _Line, key: str, room: int, joined: Sequence[str]) -> None:
-        ids = self._store.in_line(limit_line(key), room + (SHARED_LOOKS if line.is_shared else LOOKS))
+    def _ask(self, line: _Line, key: str, room: int, joined: Sequence[str], looks: int = 0) -> int:
+        """Ask who stands there; at how many it looked."""
+        looks = looks or room + (SHARED_LOOKS if line.is_shared else LOOKS)
+        ids = self._store.in_line(limit_line(key), looks)
         with self._lock:
+            line.is_cut = len(ids) == looks
             line.ids, line.read_at = deque([*ids, *(one for one in joined if one not in ids)]), time.monotonic()
             line.tasks.clear()
+        return looks
 
     def _read(self, line: _Line, key: str, room: int) -> bool:
         """Read the records of those who come next; False where nobody does."""
@@ -100,6 +123,21 @@ class Standing:
             line.tasks.extend(found[one] for one in ids if one in found and found[one].line == limit_line(key))
         return bool(ids)
 
+    def _recall(self, line: _Line, room: int) -> bool:
+        """Try those that joined lately, each once: False where there are none."""
+        since = time.monotonic() - RECALL_SECONDS
+        with self._lock:
+            line.joined = {task_id: at for task_id, at in line.joined.items() if at >= since}
+            some = list(islice(line.joined, room + AHEAD))
+            for task_id in some:
+                del line.joined[task_id]
+            line.ids.extend(some)
+            return bool(some)
+
+    def _remember(self, line: _Line, joined: Sequence[str]) -> None:
+        with self._lock:
+            line.joined |= dict.fromkeys(joined[: MAX_RECALLED - len(line.joined)], time.monotonic())
+
     def _doubt(self, line: _Line) -> None:
         """Others may have taken those whose records were read before."""
         with self._lock:
@@ -108,7 +146,12 @@ class Standing:
 
     def _next(self, line: _Line) -> Task | None:
         with self._lock:
-            return line.tasks.popleft() if line.tasks else None
+            if not line.tasks:
+                return None
+            task = line.tasks.popleft()
+            line.given = task.id
+            line.joined.pop(task.id, None)
+            return task
 
     def _line(self, key: str) -> _Line:
         with self._lock:

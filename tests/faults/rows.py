@@ -213,6 +213,12 @@ ROWS: Final[Mapping[str, Row]] = {
         how="60 tasks of two keys that conflict, a quarter of them failing first, every fifth request broken, one "
         "worker killed: never more than three of a key at once, and every slot given back.",
     ),
+    "indexes-lag": Row(
+        fault="The table's indexes lag behind",
+        promises="1, 3",
+        how="In memory, by a second: 60 tasks of a key that allows four, three processes. There are never more than four; "
+        "a slot that was freed before an index showed who waits for it is left to the sweeper, if to nobody else.",
+    ),
     "storm": Row(
         fault="Everything at once",
         promises="1, 2, 3, 4",

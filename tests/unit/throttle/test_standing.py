@@ -104,6 +104,45 @@ def test_what_was_read_is_not_used_for_long(home: Installation, monkeypatch: pyt
     assert take(found, 1)[0] in (low.id, high.id)
 
 
+def test_an_index_that_shows_only_who_has_moved_on_is_asked_for_more(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = standing_in_line(home.store, 60)
+    shown = home.store.in_line(limit_line("a"), 60)
+    for task in tasks[:59]:
+        home.store.save([a_change(task, line=None)])
+    monkeypatch.setattr(home.store, "in_line", lambda line, limit: shown[:limit])
+
+    assert [task.id for task in Standing(store=home.store).first("a", 1)] == [tasks[59].id]
+
+
+def test_who_joined_lately_is_found_before_the_index_shows_it(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = standing_in_line(home.store, 8)
+    monkeypatch.setattr(home.store, "in_line", lambda line, limit: [])
+    standing = Standing(store=home.store)
+
+    full = take(standing.first("a", 1, [task.id for task in tasks]), 1)
+    standing.forget("a")  # there was no room for it
+    later = take(standing.first("a", 6), 6) + take(standing.first("a", 6), 2)
+
+    assert full == [tasks[0].id]
+    assert sorted(later) == [task.id for task in tasks]
+    assert list(standing.first("a", 1)) == []
+
+
+def test_who_joined_long_ago_is_left_to_the_index(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    (task,) = standing_in_line(home.store, 1)
+    monkeypatch.setattr(home.store, "in_line", lambda line, limit: [])
+    monkeypatch.setattr("tasklane.standing.RECALL_SECONDS", 0)
+    standing = Standing(store=home.store)
+    take(standing.first("a", 1, [task.id]), 1)
+    standing.forget("a")
+
+    assert list(standing.first("a", 1)) == []
+
+
 def another_process(home: Installation) -> Installation:
     """The same installation, with a worker that knows nothing of the first one."""
     ports = ("clock", "store", "queue", "callback_queue", "control", "blobs", "http", "mailer")
