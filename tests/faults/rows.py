@@ -216,8 +216,9 @@ ROWS: Final[Mapping[str, Row]] = {
     "indexes-lag": Row(
         fault="The table's indexes lag behind",
         promises="1, 3",
-        how="In memory, by a second: 60 tasks of a key that allows four, three processes. There are never more than four; "
-        "a slot that was freed before an index showed who waits for it is left to the sweeper, if to nobody else.",
+        how="In memory, by a second: 60 tasks of a key that allows four, three processes. There are never more than "
+        "four; a slot that was freed before an index showed who waits for it is left to the sweeper, if to nobody "
+        "else.",
     ),
     "storm": Row(
         fault="Everything at once",
