@@ -1,7 +1,7 @@
 """So many in a time: slots are given once, and used when they come."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
@@ -9,6 +9,8 @@ import pytest
 from tasklane.errors import Unavailable
 from tasklane.message import TaskMessage
 from tasklane.ports import Blocked, Claim
+from tasklane.run import Run
+from tasklane.starter import Starter
 from tasklane.task import Status, Task
 from tasklane.throttle import LEAD_MS, Limit, Rate, is_valid
 from tests.support.builders import NOW
@@ -47,62 +49,63 @@ def test_a_near_slot_is_waited_for_in_the_worker(home: Installation, peak: Peak)
     assert home.queues.depth(3) == 0
 
 
+def slow_claims(home: Installation, monkeypatch: pytest.MonkeyPatch, pass_time: Callable[[], None]) -> None:
+    """From now on time passes while a claim is made."""
+    claim = home.store.claim
+
+    def slowly(claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
+        pass_time()
+        return claim(claims)
+
+    monkeypatch.setattr(home.store, "claim", slowly)
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_table_that_is_slow_to_let_a_start_begin_does_not_bunch_it_with_the_next(
     home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     limit(home, "a", rate=Rate(count=10, period_ms=1000))
-    claim, begun = home.store.claim, time.monotonic()
-
-    def slowly(claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
-        time.sleep(LEAD_MS / 2000)
-        return claim(claims)
-
-    monkeypatch.setattr(home.store, "claim", slowly)
+    begun = time.monotonic()
+    slow_claims(home, monkeypatch, lambda: time.sleep(LEAD_MS / 2000))
     submitted(home, batch, ["a"])
     home.work()
 
     gaps = [later - sooner for sooner, later in pairwise([begun, *peak.began])]
     assert gaps[0] >= LEAD_MS / 1000 - 0.01
-    assert all(gap > 0.08 for gap in gaps)
+    assert all(gap > 0.03 for gap in gaps), "on a busy machine one or the other begins late"
 
 
 def test_a_claim_that_outlasts_time_slots_does_not_bunch_their_starts(
     home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    begin, waits = Starter.begin, list[float]()
+
+    def noted(starter: Starter, task: Task, remaining: float, wait_seconds: float = 0.0) -> Run:
+        waits.append(wait_seconds)
+        return begin(starter, task, remaining, wait_seconds)
+
     limit(home, "a", rate=Rate(count=10, period_ms=1000))
-    claim = home.store.claim
-
-    def slowly(claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
-        home.clock.advance(2)  # the slots of all of them are over
-        return claim(claims)
-
-    monkeypatch.setattr(home.store, "claim", slowly)
+    monkeypatch.setattr(Starter, "begin", noted)
+    slow_claims(home, monkeypatch, lambda: home.clock.advance(2))  # the slots of all of them are over
     submitted(home, 5, ["a"])
     home.work()
 
+    assert sorted(waits) == pytest.approx([0, 0.105, 0.21, 0.315, 0.42])
     assert len(peak.began) == 5
-    assert all(later - sooner > 0.08 for sooner, later in pairwise(peak.began))
 
 
 def test_slow_claims_are_allowed_for_in_the_time_slots_that_follow(
     home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit(home, "a", rate=Rate(count=10, period_ms=1000))
-    claim = home.store.claim
-
-    def slowly(claims: Sequence[Claim]) -> list[Task | Blocked | Unavailable | None]:
-        home.clock.advance(0.4)
-        return claim(claims)
-
     reserve, ahead = home.control.reserve, list[int]()
 
     def noted(limit: Limit, now: int, count: int) -> list[int] | None:
         ahead.append(now - home.clock.now())
         return reserve(limit, now, count)
 
-    monkeypatch.setattr(home.store, "claim", slowly)
+    limit(home, "a", rate=Rate(count=10, period_ms=1000))
     monkeypatch.setattr(home.control, "reserve", noted)
+    slow_claims(home, monkeypatch, lambda: home.clock.advance(0.4))
     for _ in range(3):
         submitted(home, 1, ["a"])
         home.work()
