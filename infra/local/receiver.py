@@ -66,7 +66,9 @@ def receiving(terminal: Terminal, secret: str) -> Iterator[str]:
 def _describe(body: bytes) -> str:
     try:
         event = json.loads(body)
-        task = event["data"]
-        return f"{event['type']} {task['id']} result={json.dumps(task['result'])[:200]}"
-    except (ValueError, KeyError, TypeError):
+        task = event.get("data", event)  # contract 3 tells of a task without an envelope
+        of = f"{event['type']} {task['id']}" if task is not event else f"{task['status']} {task['task_id']}"
+        told = "result_url" if "result_url" in task else "result"
+        return f"{of} {told}={json.dumps(task[told])[:200]}"
+    except (AttributeError, ValueError, KeyError, TypeError):
         return f"a body that is no callback of Tasklane ({len(body)} bytes)"
