@@ -109,7 +109,7 @@ class Lines:
     def wake(self, key: str, count: int) -> int:
         """Let the first ``count`` that wait for the limit of ``key`` try again; how many did. Raises Unavailable."""
         total, looks = 0, count + STALE
-        while not total:
+        while count and not total:
             ids = self._store.in_line(limit_line(key), looks)
             is_cut, looks = len(ids) == looks, FURTHER * looks
             while ids and total < count:

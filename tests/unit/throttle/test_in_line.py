@@ -163,3 +163,19 @@ def test_who_has_moved_on_does_not_keep_those_behind_from_being_woken(
     limit(home, "a", 60)
 
     assert [home.task(task).line for task in tasks] == [None] * 80 + ["limit:a"] * 10
+
+
+def test_where_there_is_no_room_nobody_is_looked_for(
+    home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def noted(line: str, most: int) -> list[str]:
+        looks.append(line)
+        return []
+
+    monkeypatch.setattr(home.store, "in_line", noted)
+
+    limit(home, "a", 0)
+
+    assert looks == []
