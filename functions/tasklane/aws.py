@@ -88,17 +88,17 @@ class AwsPorts:
 
     @cached_property
     def source(self) -> MessageSource:
-        """Receives from lanes and callback queue, for the poller."""
+        """Receives from lanes and callback queue, for the poller; keeps what was received from others."""
         from tasklane.adapters.sqs import SqsMessageSource
 
-        return SqsMessageSource(self._client("sqs", read_seconds=30), self._queue_urls)
+        return SqsMessageSource(cache(lambda: self._client("sqs", read_seconds=30)), self._queue_urls)
 
     @cached_property
     def dead_letters(self) -> MessageSource:
         """Receives from the dead-letter queues of lanes and callback queue."""
         from tasklane.adapters.sqs import SqsMessageSource
 
-        return SqsMessageSource(self._client("sqs"), self._dead_letter_urls, hold_seconds=HOLD_SECONDS)
+        return SqsMessageSource(cache(lambda: self._client("sqs")), self._dead_letter_urls, hold_seconds=HOLD_SECONDS)
 
     @cached_property
     def depths(self) -> QueueDepths:

@@ -78,6 +78,7 @@ class TaskContext:
         """
         kept = self.pack_state(state)
         with self._lock:
+            self._asked = time.monotonic()
             self._refuse_if_over()
             self._state = kept
 
@@ -109,6 +110,7 @@ class TaskContext:
         if message is not None:
             message = message.encode("utf-8", "replace").decode()[:200]
         with self._lock:
+            self._asked = time.monotonic()
             self._refuse_if_over()
             self._progress = Progress(fraction=round(float(fraction), 4), message=message)
 
@@ -155,7 +157,7 @@ class TaskContext:
             return self._cancelled
 
     def last_asked(self) -> float:
-        """When the handler last asked whether the task was called off, on the monotonic clock; -inf: never."""
+        """When the handler would last have heard that the task was called off, on the monotonic clock; -inf: never."""
         with self._lock:
             return self._asked
 

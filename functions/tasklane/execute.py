@@ -35,6 +35,8 @@ from tasklane.watch import Watch
 
 logger = logging.getLogger(__name__)
 
+Beat = Callable[[], None]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchReport:
@@ -108,8 +110,13 @@ class Execute:
         )
         self._outcomes = Outcomes(blobs=blobs, clock=clock, timing=timing, random=random)
 
-    def __call__(self, messages: Sequence[TaskMessage], remaining: Callable[[], float]) -> BatchReport:
+    def __call__(
+        self, messages: Sequence[TaskMessage], remaining: Callable[[], float], beat: Beat = lambda: None
+    ) -> BatchReport:
         """Run the tasks that ``messages`` announce; ``remaining`` tells the seconds this process still has.
+
+        ``beat`` is called again and again, about once a second, while any of them runs: who gave the messages may keep
+        them from others meanwhile.
 
         A task whose last worker was lost may have brought it down: it runs alone, when the outcomes of all others are
         written and the rest not yet claimed, so that it cannot use up the attempts of its neighbours. One that needs
@@ -120,22 +127,22 @@ class Execute:
         external = [i for i, message in enumerate(messages) if message.external]
         again = self._look_after_external([messages[i] for i in external]) if external else frozenset()
         report = BatchReport(unhandled=frozenset(i for i in external if messages[i] in again))
-        return report + self._run_all(messages, [i for i in range(len(messages)) if i not in external], remaining)
+        return report + self._run_all(messages, [i for i in range(len(messages)) if i not in external], remaining, beat)
 
     def _run_all(
-        self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float]
+        self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float], beat: Beat
     ) -> BatchReport:
         lost = [i for i in positions if messages[i].lost]
         long = next((i for i in lost if messages[i].timeout_seconds > remaining() / 2), None)
         if long is not None:
             others = [i for i in positions if i != long]
-            return self._send_again(messages, others) + self._run(messages, [long], remaining)
-        report = self._run(messages, [i for i in positions if i not in lost], remaining)
+            return self._send_again(messages, others) + self._run(messages, [long], remaining, beat)
+        report = self._run(messages, [i for i in positions if i not in lost], remaining, beat)
         for i in lost:
             if report.ran and remaining() < messages[i].timeout_seconds + REPORT_RESERVE_SECONDS:
                 report += self._send_again(messages, [i])  # it would be cut short here; another process has the time
             else:
-                report += self._run(messages, [i], remaining)
+                report += self._run(messages, [i], remaining, beat)
         return report
 
     def _send_again(self, messages: Sequence[TaskMessage], positions: Sequence[int]) -> BatchReport:
@@ -143,7 +150,7 @@ class Execute:
         return BatchReport(unhandled=frozenset(i for i, a in zip(positions, answers, strict=True) if a is not None))
 
     def _run(
-        self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float]
+        self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float], beat: Beat
     ) -> BatchReport:
         claimings = self._claims.of([messages[i] for i in positions])
         # Unhandled messages come again only when their visibility ends: long after those others are through.
@@ -155,7 +162,7 @@ class Execute:
         )
         runs = self._begin(claimings.claimed, remaining)
         runs += chain.after_joining(claimings.waited_for)
-        self._watch.until_all_end(runs, ending, chain.next_runs)
+        self._watch.until_all_end(runs, ending, chain.next_runs, beat)
         self._announcer.settle()
         return again + BatchReport(
             unhandled=frozenset(messages.index(message) for message in unhandled),

@@ -25,11 +25,11 @@ WATCH_SECONDS: Final = 1.0
 NEWS_SECONDS: Final = 2.0
 """At most so often is a task's progress or checkpoint written."""
 HEARTBEAT_SECONDS: Final = 10.0
-"""So often is a run without news renewed; also how late at most it hears that its task was called off."""
+"""So often is a run without news renewed, whose answer also tells that its task was called off."""
 LOOK_SECONDS: Final = 1.0
-"""At most so often is a record read because its handler asks whether the task was called off."""
+"""At most so often is a record read because its handler would hear that the task was called off."""
 ASKING_SECONDS: Final = 10.0
-"""So long after its last question a handler is taken to ask: the next one is to find the answer there."""
+"""So long after its last question a plain handler is taken to ask: the next one is to find the answer there."""
 
 
 class Watch:
@@ -45,11 +45,15 @@ class Watch:
         self._timing = timing
 
     def until_all_end(
-        self, runs: Sequence[Run], ending: Ending, next_runs: Callable[[], Sequence[Run]] = lambda: ()
+        self,
+        runs: Sequence[Run],
+        ending: Ending,
+        next_runs: Callable[[], Sequence[Run]] = lambda: (),
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         """Hand runs to ``ending`` as they end, several at a time, until none is left and all outcomes are written.
 
-        ``next_runs`` is asked for more whenever some have ended.
+        ``next_runs`` is asked for more whenever some have ended; ``beat`` is called each time the worker looks up.
 
         A run that overruns is abandoned first. A run that was lost to somebody else is dropped: it has no outcome.
         """
@@ -67,6 +71,7 @@ class Watch:
             left = [run for run in left if run not in lost]
             ending.drop(lost)
             self._look(left)
+            beat()
             left += next_runs()
 
     def _wait(self, runs: Sequence[Run], ending: Ending) -> None:
@@ -111,15 +116,15 @@ class Watch:
         return Change(before=run.task, after=transitions.renewed(after, now, self._timing))
 
     def _look(self, runs: Sequence[Run]) -> None:
-        """Find out for handlers that ask whether their tasks were called off, all in one read."""
-        asking = [run for run in runs if _asks(run)]
-        if not any(_was_not_seen_lately(run) for run in asking):
+        """Find out for handlers that would hear of it whether their tasks were called off, all in one read."""
+        listening = [run for run in runs if _listens(run)]
+        if not any(_was_not_seen_lately(run) for run in listening):
             return
         try:
-            found = self._store.get([run.task.id for run in asking])
+            found = self._store.get([run.task.id for run in listening])
         except Unavailable:
             found = {}  # the next look, or the next heartbeat, will tell
-        for run in asking:
+        for run in listening:
             run.looked = time.monotonic()
             task = found.get(run.task.id, run.task)
             if task.run == run.task.run and task.cancel_requested:
@@ -140,9 +145,14 @@ def _has_news(run: Run) -> bool:
     return age >= HEARTBEAT_SECONDS or (age >= NEWS_SECONDS and said != (run.task.progress, run.task.state))
 
 
-def _asks(run: Run) -> bool:
-    told = run.task.cancel_requested
-    return not told and time.monotonic() - run.context.last_asked() < ASKING_SECONDS
+def _listens(run: Run) -> bool:
+    """Whether the handler would hear at once that its task was called off: an async one always, a plain one if asking.
+
+    One that asks more rarely has been told by a heartbeat before it asks again.
+    """
+    if run.task.cancel_requested:
+        return False
+    return run.task_type.is_async or time.monotonic() - run.context.last_asked() < ASKING_SECONDS
 
 
 def _was_not_seen_lately(run: Run) -> bool:

@@ -1,13 +1,15 @@
 """Lambda entry point of the worker: SQS records of one lane in, partial failures out."""
 
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from tasklane.batch import run_batch
 from tasklane.bootstrap import Services, function_services
 from tasklane.message import TaskMessage
 from tasklane.observability import emit, get_logger, traced
+from tasklane.visibility import Visibility
+from worker.receipts import Receipts
 from worker.wear import end_worn_out
 
 
@@ -20,17 +22,19 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def work(event: dict[str, Any], context: Any, services: Services | None = None) -> dict[str, Any]:
     """Run the tasks that ``event`` announces, in the time that ``context`` has left; a worn out process then ends."""
     records, services = event["Records"], services or function_services()
-    unhandled, report = run_batch(
-        [record["body"] for record in records],
-        TaskMessage,
-        services.execute,
-        lambda: context.get_remaining_time_in_millis() / 1000,
-    )
+    receipts = Receipts.of(records, services.settings.lane_urls)
+    with Visibility(services.source, receipts.lane, receipts.handles) as visibility:
+        unhandled, report = run_batch(
+            [record["body"] for record in records],
+            TaskMessage,
+            partial(services.execute, beat=visibility.extend),
+            lambda: context.get_remaining_time_in_millis() / 1000,
+        )
     ended = Counter(f"Tasks{outcome.task.status.capitalize()}" for outcome in report.outcomes)
     others = {"MessagesRefused": report.refused, "MessagesUnhandled": len(unhandled)}
     emit({**ended, **others, "OutcomesUnwritten": report.unwritten})
     if reason := services.execute.worn_out:
-        end_worn_out(reason, records, unhandled, services.source, services.settings.lane_urls)
+        end_worn_out(reason, receipts.without(unhandled), services.source)
     return {"batchItemFailures": [{"itemIdentifier": records[i]["messageId"]} for i in sorted(unhandled)]}
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tasklane.batch import run_batch
@@ -18,6 +19,7 @@ from tasklane.bootstrap import Services
 from tasklane.errors import Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import Delivery, MessageSource
+from tasklane.visibility import Visibility
 
 logger = logging.getLogger("tasklane.poller")
 
@@ -34,8 +36,11 @@ STOP_SECONDS: Final = 10.0
 RELEASE_SECONDS: Final = 30
 """After how long a message that could not be handled is received again."""
 
-BatchHandler = Callable[[Sequence[str], Callable[[], float]], frozenset[int]]
-"""Runs message bodies in the given time; answers the positions of those to receive again."""
+BatchHandler = Callable[[Sequence[str], Callable[[], float], Callable[[], None]], frozenset[int]]
+"""Runs message bodies in the given time; answers the positions of those to receive again.
+
+The last argument is to be called again and again while that takes long: it keeps the messages from others.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,7 +176,10 @@ class Poller:
         until = time.monotonic() + BATCH_SECONDS
         bodies = [delivery.body for delivery in batch.deliveries]
         try:
-            unhandled = self._handlers[batch.lane](bodies, lambda: min(until, self._stop_by) - time.monotonic())
+            with Visibility(self._source, batch.lane, [delivery.handle for delivery in batch.deliveries]) as visibility:
+                unhandled = self._handlers[batch.lane](
+                    bodies, lambda: min(until, self._stop_by) - time.monotonic(), visibility.extend
+                )
         except Exception:
             logger.exception("A batch failed as a whole.", extra={"action": "batch_failed", "lane": batch.lane})
             unhandled = frozenset(range(len(bodies)))
@@ -202,10 +210,10 @@ class Poller:
 def make_poller(services: Services, *, callbacks: bool = False, runners: int = 1, wait_seconds: int = 20) -> Poller:
     """A poller of the five lanes and, where wanted, of the callback queue."""
 
-    def work(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
-        return run_batch(bodies, TaskMessage, services.execute, remaining)[0]
+    def work(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
+        return run_batch(bodies, TaskMessage, partial(services.execute, beat=beat), remaining)[0]
 
-    def deliver(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def deliver(bodies: Sequence[str], remaining: Callable[[], float], _beat: Callable[[], None]) -> frozenset[int]:
         return run_batch(bodies, CallbackMessage, services.deliver_callbacks, remaining)[0]
 
     handlers: dict[int, BatchHandler] = dict.fromkeys(LANES, work)

@@ -10,12 +10,11 @@ are refused.
 import logging
 import os
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from tasklane.errors import Unavailable
 from tasklane.ports import MessageSource
+from worker.receipts import Receipts
 
 logger = logging.getLogger("tasklane.worker")
 
@@ -27,29 +26,13 @@ def end_process() -> None:
     os._exit(1)
 
 
-def end_worn_out(
-    reason: str,
-    records: Sequence[Mapping[str, Any]],
-    unhandled: Collection[int],
-    source: MessageSource,
-    lane_urls: Mapping[int, str],
-    end: Callable[[], None] = end_process,
-) -> None:
-    """Acknowledge the records (SQS event structure) that were handled, and end the process."""
+def end_worn_out(reason: str, handled: Receipts, source: MessageSource, end: Callable[[], None] = end_process) -> None:
+    """Acknowledge the messages that were handled, and end the process."""
     logger.error("This worker ends itself: %s", reason, extra={"action": "worker_worn_out"})
-    handles = defaultdict(list)
-    for position, record in enumerate(records):
-        if position not in unhandled:
-            handles[_queue_name(record["eventSourceARN"], ":")].append(record["receiptHandle"])
-    lanes = {_queue_name(url, "/"): lane for lane, url in lane_urls.items()}
-    for queue, handled in handles.items():
-        try:
-            source.acknowledge(lanes[queue], handled)
-        except (Unavailable, KeyError) as exc:
-            extra = {"action": "acknowledge_failed", "error": repr(exc)}
-            logger.warning("Messages could not be acknowledged; their claims will be refused.", extra=extra)
+    try:
+        if handled.handles:
+            source.acknowledge(handled.lane, handled.handles)
+    except Unavailable as exc:
+        extra = {"action": "acknowledge_failed", "error": str(exc)}
+        logger.warning("Messages could not be acknowledged; their claims will be refused.", extra=extra)
     end()
-
-
-def _queue_name(address: str, separator: str) -> str:
-    return address.rpartition(separator)[2]

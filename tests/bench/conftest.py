@@ -104,7 +104,7 @@ def in_the_engine(log: Log, folder: Path) -> Iterator[Services]:
     with running_engine(folder) as target:
         aws, clock = Aws(endpoint=target.endpoint), SystemClock()
         urls = {lane: aws.a_queue() for lane in (CALLBACKS, 1, 2, 3, 4, 5)}
-        source: Any = SqsMessageSource(aws.sqs, urls)
+        source: Any = SqsMessageSource(lambda: aws.sqs, urls)
         try:
             yield Services(
                 SETTINGS,

@@ -57,6 +57,10 @@ class PlainSource:
         """See MessageSource."""
         self._upstream.acknowledge(lane, handles)
 
+    def extend(self, lane: int, handles: Sequence[str]) -> int:
+        """See MessageSource."""
+        return self._upstream.extend(lane, handles)
+
     def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
         """See MessageSource."""
         self._upstream.release(lane, handles, delay_seconds)

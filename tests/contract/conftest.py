@@ -77,7 +77,7 @@ class Adapter(Protocol):
     def task_store(self) -> TaskStore: ...
     def control_store(self) -> ControlStore: ...
     def both_stores(self) -> tuple[TaskStore, ControlStore]: ...
-    def queues(self) -> Queues: ...
+    def queues(self, visibility_seconds: int = 30) -> Queues: ...
     def blob_store(self) -> BlobStore: ...
 
 
@@ -92,9 +92,9 @@ class MemoryAdapter:
         control = MemoryControlStore()
         return MemoryTaskStore(control), control
 
-    def queues(self) -> Queues:
+    def queues(self, visibility_seconds: int = 30) -> Queues:
         clock = ManualClock()
-        queues, dead_letters = MemoryQueues(clock), MemoryQueues(clock)
+        queues, dead_letters = MemoryQueues(clock, visibility_seconds), MemoryQueues(clock)
         return Queues(
             clock=clock,
             lanes=MemoryTaskQueue(queues, clock),
@@ -126,9 +126,9 @@ class AwsAdapter:
         tasks = DynamoDbTaskStore(client, self.aws.a_table(), control_table=table, batches=self.batches)
         return tasks, DynamoDbControlStore(client, table)
 
-    def queues(self) -> Queues:
+    def queues(self, visibility_seconds: int = 30) -> Queues:
         clock = SystemClock()
-        urls, dead = ({lane: self.aws.a_queue() for lane in (CALLBACKS, *LANES)} for _ in range(2))
+        urls, dead = ({lane: self.aws.a_queue(visibility_seconds) for lane in (CALLBACKS, *LANES)} for _ in range(2))
 
         def bury(lane: int, body: str) -> None:
             self.aws.sqs.send_message(QueueUrl=dead[lane], MessageBody=body)
@@ -137,8 +137,8 @@ class AwsAdapter:
             clock=clock,
             lanes=SqsTaskQueue(self.aws.sqs, {lane: urls[lane] for lane in LANES}, clock),
             callbacks=SqsCallbackQueue(self.aws.sqs, urls[CALLBACKS], clock),
-            source=SqsMessageSource(self.aws.sqs, urls),
-            dead_letters=SqsMessageSource(self.aws.sqs, dead, hold_seconds=60),
+            source=SqsMessageSource(lambda: self.aws.sqs, urls),
+            dead_letters=SqsMessageSource(lambda: self.aws.sqs, dead, hold_seconds=60),
             depths=SqsQueueDepths(self.aws.sqs, urls, dead),
             bury=bury,
             pass_time=lambda: time.sleep(0.05),

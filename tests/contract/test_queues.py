@@ -8,7 +8,7 @@ from tasklane.clock import SystemClock
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import Depth
 from tasklane.task import Status
-from tests.contract.conftest import LANES, Queues
+from tests.contract.conftest import LANES, Adapter, Queues
 from tests.support.builders import a_completed_task, a_message, a_pending_callback, a_task
 from tests.support.engine import Aws
 
@@ -110,6 +110,36 @@ def test_a_released_message_may_have_to_wait(queues: Queues) -> None:
 
     assert queues.source.receive(message.priority, 10, 0) == []
     assert queues.wait_for(lambda: queues.source.receive(message.priority, 10, 0))[0].body == first.body
+
+
+def test_a_message_that_nobody_acknowledged_is_received_again_by_another_handle(adapter: Adapter) -> None:
+    queues = adapter.queues(visibility_seconds=1)
+    queues.lanes.send([a_message()])
+    (first,) = queues.source.receive(3, 10, 0)
+
+    (second,) = queues.wait_for(lambda: queues.source.receive(3, 10, 0))
+
+    assert (second.body, second.message_id) == (first.body, first.message_id)
+    assert second.handle != first.handle
+
+
+def test_messages_stay_hidden_for_as_long_as_somebody_extends_that(adapter: Adapter) -> None:
+    queues = adapter.queues(visibility_seconds=2)
+    queues.lanes.send([a_message(), a_message()])
+    held = queues.wait_for(lambda: queues.source.receive(3, 10, 0))
+    rest = queues.source.receive(3, 10, 0)
+    handles = [one.handle for one in (*held, *rest)]
+    assert len(handles) == 2
+
+    for _ in range(3):
+        at = queues.clock.now() + 1000
+        queues.wait_for(lambda at=at: queues.clock.now() >= at)  # type: ignore[misc]
+        assert queues.source.extend(3, handles) == 2
+        assert queues.source.receive(3, 10, 0) == []
+    extended = queues.clock.now()
+
+    assert queues.wait_for(lambda: queues.source.receive(3, 10, 0))
+    assert queues.clock.now() >= extended + 1500
 
 
 def test_an_acknowledged_message_is_gone(queues: Queues) -> None:

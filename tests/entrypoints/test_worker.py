@@ -15,7 +15,9 @@ from tests.entrypoints.conftest import logged, metrics
 from tests.support.aws_lambda import LambdaContext, sqs_event
 from tests.support.installation import Installation
 from tests.support.payloads import Anything
+from tests.support.waiting import wait_for
 from worker.entrypoint import handler, work
+from worker.receipts import Receipts
 
 Printed = Callable[[], list[dict[str, Any]]]
 
@@ -145,18 +147,46 @@ class Ended(BaseException):
 def test_a_worn_out_worker_reports_its_batch_and_ends(
     home: Installation, printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended: list[tuple[str, list[int]]] = []
+    ended: list[tuple[str, int, list[str]]] = []
 
-    def end(reason: str, _records: Any, unhandled: Any, *_: Any) -> None:
-        ended.append((reason, sorted(unhandled)))
+    def end(reason: str, handled: Receipts, *_: Any) -> None:
+        ended.append((reason, handled.lane, list(handled.handles)))
         raise Ended
 
+    event = sqs_event([*bodies(home, "echo", "fail"), "{poison"])
     monkeypatch.setattr(Execute, "worn_out", "5 handlers go on after their time.")
     monkeypatch.setattr("worker.entrypoint.end_worn_out", end)
 
     with pytest.raises(Ended):
-        work(sqs_event([*bodies(home, "echo", "fail"), "{poison"]), LambdaContext(), home.services)
+        work(event, LambdaContext(), home.services)
 
-    assert ended == [("5 handlers go on after their time.", [2])]
+    handles = [record["receiptHandle"] for record in event["Records"]]
+    assert ended == [("5 handlers go on after their time.", 3, handles[:2])]
     assert sorted(task.status.value for task in home.store._tasks.values()) == ["completed", "failed"]
     assert metrics(printed()) == {"TasksCompleted": 1, "TasksFailed": 1, "MessagesUnhandled": 1}
+
+
+@pytest.mark.parametrize("queue", ["lane-3", "made-by-hand"])
+def test_while_a_batch_runs_its_messages_are_kept_from_others(
+    home: Installation, monkeypatch: pytest.MonkeyPatch, queue: str
+) -> None:
+    extended: list[tuple[int, list[str]]] = []
+
+    def extend(lane: int, handles: list[str]) -> int:
+        extended.append((lane, handles))
+        return 5400
+
+    monkeypatch.setattr("tasklane.visibility.HEARTBEAT_SECONDS", 0.0)
+    monkeypatch.setattr("tasklane.watch.WATCH_SECONDS", 0.005)
+    monkeypatch.setattr(home.queues, "extend", extend)
+
+    @home.registry.task("waits")
+    def waits(payload: Anything) -> None:
+        if queue == "lane-3":
+            wait_for(lambda: extended)
+
+    event = sqs_event(bodies(home, "waits", "echo"), queue=queue)
+    assert work(event, LambdaContext(), home.services) == {"batchItemFailures": []}
+
+    handles = [record["receiptHandle"] for record in event["Records"]]
+    assert extended == ([(3, handles)] if queue == "lane-3" else [])

@@ -15,6 +15,7 @@ from typing import Final
 
 import uvicorn
 
+import tasklane.visibility
 import tasklane.watch
 import worker.poller
 from api.app import create_app
@@ -79,6 +80,9 @@ class ShortPolls:
     def acknowledge(self, lane: int, handles: Sequence[str]) -> None:
         self._source.acknowledge(lane, handles)
 
+    def extend(self, lane: int, handles: Sequence[str]) -> int:
+        return self._source.extend(lane, handles)
+
     def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
         self._source.release(lane, handles, delay_seconds)
 
@@ -103,6 +107,9 @@ class Counted:
         finally:
             self._count(-len(handles))
 
+    def extend(self, lane: int, handles: Sequence[str]) -> int:
+        return self._source.extend(lane, handles)
+
     def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
         try:
             self._source.release(lane, handles, delay_seconds)
@@ -124,6 +131,7 @@ def work(services: Services, world: World, *, runners: int) -> None:
     vars(tasklane.watch)["NEWS_SECONDS"] = 0.1
     vars(tasklane.watch)["LOOK_SECONDS"] = 0.1
     vars(tasklane.watch)["WATCH_SECONDS"] = 0.1
+    vars(tasklane.visibility)["HEARTBEAT_SECONDS"] = 0.1
     poller: Poller = make_poller(services, callbacks=True, runners=runners, wait_seconds=1)
     _ = services.store, services.execute, services.deliver_callbacks, services.source
     world.open_gate(f"ready-{os.getpid()}")

@@ -67,6 +67,13 @@ def runs_an_errand(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
+@dying("worker", "Visibility._extend source.extend")
+def keeps_its_messages_from_others(trial: Trial) -> Sequence[Task]:
+    tasks = [trial.submit(hold=1), trial.submit()]
+    trial.dies("work")
+    return tasks
+
+
 @dying("worker", "Watch._renew store.renew")
 def reports_progress(trial: Trial) -> Sequence[Task]:
     task = trial.submit(hold=1, say=True)

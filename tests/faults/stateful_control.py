@@ -114,5 +114,8 @@ class FaultyDeadLetters:
     def acknowledge(self, lane: int, handles: Sequence[str]) -> None:
         self._faults.whole("dead", [1], lambda: self._queues.acknowledge(lane, handles))
 
+    def extend(self, lane: int, handles: Sequence[str]) -> int:
+        return self._faults.whole("dead", [2], lambda: self._queues.extend(lane, handles))
+
     def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
         self._faults.whole("dead", [2], lambda: self._queues.release(lane, handles, delay_seconds))

@@ -116,7 +116,7 @@ class World:
     def arrived(self, *lanes: int) -> list[int]:
         """The lanes of these in which there is a message that may be received now."""
         now = self.clock.now()
-        return [lane for lane in lanes if any(at <= now for at, _, _ in self.queues._queues[lane].waiting)]
+        return [lane for lane in lanes if any(one.at <= now for one in self.queues._queues[lane].waiting)]
 
     def take(self, lane: int, order: Sequence[int]) -> list[Delivery]:
         """Receive some of the messages that may be received now, in this order."""
@@ -134,11 +134,11 @@ class World:
     def dead_letters(self, lane: int) -> list[str]:
         """The bodies of a queue's dead letters; those that somebody has received and not removed are seen again."""
         self.dead.release(lane, list(self.dead._queues[lane].in_flight), 0)
-        return [body for _, _, body in self.dead._queues[lane].waiting]
+        return [one.body for one in self.dead._queues[lane].waiting]
 
     def on_the_way(self, lane: int) -> list[str]:
         """The bodies of all messages in a queue."""
-        return [body for _, _, body in self.queues._queues[lane].waiting]
+        return [one.body for one in self.queues._queues[lane].waiting]
 
     def first(self, lane: int) -> str:
         """The id of the task that the first of the lane's messages is about."""
@@ -162,7 +162,7 @@ class World:
 
     def next_arrival(self, *lanes: int) -> int | None:
         """When the next message can be received from one of these lanes."""
-        return min((at for lane in lanes for at, _, _ in self.queues._queues[lane].waiting), default=None)
+        return min((one.at for lane in lanes for one in self.queues._queues[lane].waiting), default=None)
 
     def next_event(self) -> int | None:
         """When something is next to happen by itself: a message arrives, or a task falls due."""

@@ -39,7 +39,7 @@ SETTINGS = Settings(
     tasks_table="tasks",
     control_table="control",
     bucket="documents",
-    lane_urls={lane: f"memory:lane-{lane}" for lane in range(1, 6)},
+    lane_urls={lane: f"memory:/lane-{lane}" for lane in range(1, 6)},
     callback_queue_url="memory:callbacks",
 )
 

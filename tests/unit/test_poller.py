@@ -81,7 +81,7 @@ def running(source: Source) -> Iterator[Running]:
 def test_what_was_handled_is_acknowledged(source: Source, running: Running) -> None:
     seen: list[str] = []
 
-    def handle(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
         assert 800 < remaining() <= 900
         seen.extend(bodies)
         return frozenset()
@@ -98,7 +98,7 @@ def test_the_highest_lane_that_has_anything_comes_first(source: Source, running:
     order: list[str] = []
     first_begun, go = threading.Event(), threading.Event()
 
-    def handle(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
         first_begun.set()
         assert go.wait(PATIENCE)
         order.extend(bodies)
@@ -119,7 +119,7 @@ def test_the_highest_lane_that_has_anything_comes_first(source: Source, running:
 def test_what_no_runner_can_run_yet_stays_in_its_queue(source: Source, running: Running) -> None:
     begun, go = threading.Event(), threading.Event()
 
-    def handle(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
         begun.set()
         assert go.wait(PATIENCE)
         return frozenset()
@@ -141,7 +141,7 @@ def test_several_runners_run_side_by_side(source: Source, running: Running) -> N
     together = threading.Barrier(3)
     met = []
 
-    def handle(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
         met.append(together.wait(PATIENCE))
         return frozenset()
 
@@ -155,7 +155,7 @@ def test_several_runners_run_side_by_side(source: Source, running: Running) -> N
 def test_what_was_not_handled_is_received_again_after_a_pause(source: Source, running: Running) -> None:
     seen: list[Sequence[str]] = []
 
-    def handle(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
         seen.append(bodies)
         return frozenset({1}) if len(seen) == 1 else frozenset()
 
@@ -172,7 +172,7 @@ def test_what_was_not_handled_is_received_again_after_a_pause(source: Source, ru
 
 
 def test_a_batch_that_failed_as_a_whole_is_received_again(source: Source, running: Running) -> None:
-    def handle(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
         raise RuntimeError("a fault of our own")
 
     source.send(2, "a", 0)
@@ -187,7 +187,7 @@ def test_a_batch_that_failed_as_a_whole_is_received_again(source: Source, runnin
 def test_a_queue_that_refuses_does_not_stop_the_poller(source: Source, running: Running, call: str) -> None:
     seen: list[str] = []
 
-    def handle(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
         seen.extend(bodies)
         return frozenset({0}) if call == "release" and len(seen) == 1 else frozenset()
 
@@ -206,7 +206,7 @@ def test_a_lane_that_does_not_answer_is_asked_again_after_a_while(
     monkeypatch.setattr("worker.poller.OUTAGE_PAUSE_SECONDS", 0.01)
     seen: list[str] = []
 
-    def handle(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
         seen.extend(bodies)
         return frozenset()
 
@@ -222,7 +222,7 @@ def test_stopping_ends_what_runs_and_hands_back_what_has_not_begun(source: Sourc
     begun, go = threading.Event(), threading.Event()
     ended: list[str] = []
 
-    def handle(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
         begun.set()
         assert go.wait(PATIENCE)
         ended.extend(bodies)
@@ -250,7 +250,7 @@ def test_a_batch_that_waits_to_write_its_outcomes_is_told_that_the_time_is_up(ho
     asked: list[float] = []
     begun = threading.Event()
 
-    def patient(bodies: Sequence[str], remaining: Callable[[], float]) -> frozenset[int]:
+    def patient(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
         asked.append(remaining())
         begun.set()
         wait_for(lambda: remaining() <= STOP_SECONDS)

@@ -19,6 +19,7 @@ from tests.support.installation import Installation
 from tests.support.payloads import Nothing
 from tests.support.waiting import wait_for
 from worker.poller import make_poller
+from worker.receipts import Receipts
 from worker.wear import end_worn_out
 
 SHORT = REPORT_RESERVE_SECONDS + 0.05
@@ -174,7 +175,7 @@ def test_at_its_end_what_was_handled_is_acknowledged_and_the_rest_comes_again(
 ) -> None:
     event, ended = received(home, 3), list[int]()
 
-    end_worn_out(REASON, event, {1}, home.queues, LANE_URLS, lambda: ended.append(1))
+    end_worn_out(REASON, Receipts.of(event, LANE_URLS).without({1}), home.queues, lambda: ended.append(1))
 
     assert (in_flight(home), ended) == ({event[1]["receiptHandle"]}, [1])
     (line,) = caplog.records
@@ -189,10 +190,10 @@ def test_it_ends_also_where_nothing_can_be_acknowledged(
         raise Unavailable("throttled")
 
     event, ended = received(home, 2), list[int]()
-    lanes = LANE_URLS if trouble == "the lane does not answer" else {}
+    lanes = LANE_URLS if trouble == "the lane does not answer" else {3: LANE_URLS[3]}
     monkeypatch.setattr(home.queues, "acknowledge", refuse)
 
-    end_worn_out(REASON, event, set(), home.queues, lanes, lambda: ended.append(1))
+    end_worn_out(REASON, Receipts.of(event, lanes), home.queues, lambda: ended.append(1))
 
     assert ended == [1]
 

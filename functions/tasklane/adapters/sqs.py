@@ -4,7 +4,7 @@ MessageGroupId is the tenant: it makes a standard queue a fair one
 (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,20 +68,24 @@ class SqsCallbackQueue:
 
 
 class SqsMessageSource:
-    """The poller's side of the queues; ``urls`` by lane, the callback queue under 0.
+    """The receiver's side of the queues; ``urls`` by lane, the callback queue under 0.
 
-    ``hold_seconds`` is how long nobody else sees what was received; None: as the queue says.
+    ``client`` is asked for the client when it is first needed: most batches of a Lambda need none. ``hold_seconds`` is
+    how long nobody else sees what was received; None: as the queue says.
     """
 
-    def __init__(self, client: "SQSClient", urls: Mapping[int, str], *, hold_seconds: int | None = None) -> None:
+    def __init__(
+        self, client: "Callable[[], SQSClient]", urls: Mapping[int, str], *, hold_seconds: int | None = None
+    ) -> None:
         self._client = client
         self._urls = urls
         self._hold: Any = {} if hold_seconds is None else {"VisibilityTimeout": hold_seconds}
+        self._hold_seconds = {} if hold_seconds is None else dict.fromkeys(urls, hold_seconds)
 
     def receive(self, lane: int, limit: int, wait_seconds: int) -> list[Delivery]:
         """See MessageSource."""
         try:
-            answer = self._client.receive_message(
+            answer = self._client().receive_message(
                 QueueUrl=self._urls[lane],
                 MaxNumberOfMessages=min(limit, ENTRIES),
                 WaitTimeSeconds=wait_seconds,
@@ -98,22 +102,40 @@ class SqsMessageSource:
         """See MessageSource."""
         entries: Any = [{"Id": str(i), "ReceiptHandle": handle} for i, handle in enumerate(handles)]
         try:
-            answer = self._client.delete_message_batch(QueueUrl=self._urls[lane], Entries=entries)
+            answer = self._client().delete_message_batch(QueueUrl=self._urls[lane], Entries=entries)
         except (ClientError, BotoCoreError) as exc:
             raise Unavailable(f"messages of lane {lane} could not be acknowledged: {exc}") from exc
         _all_taken(answer)
 
+    def extend(self, lane: int, handles: Sequence[str]) -> int:
+        """See MessageSource."""
+        seconds = self._hold_seconds.get(lane)
+        if seconds is None:
+            seconds = self._hold_seconds[lane] = self._visibility_seconds(lane)
+        self._hide(lane, handles, seconds)
+        return seconds
+
     def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
         """See MessageSource."""
+        self._hide(lane, handles, delay_seconds)
+
+    def _hide(self, lane: int, handles: Sequence[str], seconds: int) -> None:
         entries: Any = [
-            {"Id": str(i), "ReceiptHandle": handle, "VisibilityTimeout": delay_seconds}
-            for i, handle in enumerate(handles)
+            {"Id": str(i), "ReceiptHandle": handle, "VisibilityTimeout": seconds} for i, handle in enumerate(handles)
         ]
         try:
-            answer = self._client.change_message_visibility_batch(QueueUrl=self._urls[lane], Entries=entries)
+            answer = self._client().change_message_visibility_batch(QueueUrl=self._urls[lane], Entries=entries)
         except (ClientError, BotoCoreError) as exc:
-            raise Unavailable(f"messages of lane {lane} could not be released: {exc}") from exc
+            raise Unavailable(f"the visibility of messages of lane {lane} could not be changed: {exc}") from exc
         _all_taken(answer)
+
+    def _visibility_seconds(self, lane: int) -> int:
+        names: Any = ["VisibilityTimeout"]
+        try:
+            answer = self._client().get_queue_attributes(QueueUrl=self._urls[lane], AttributeNames=names)
+        except (ClientError, BotoCoreError) as exc:
+            raise Unavailable(f"lane {lane} does not say for how long it hides messages: {exc}") from exc
+        return int(answer["Attributes"]["VisibilityTimeout"])
 
 
 class SqsQueueDepths:

@@ -49,6 +49,9 @@ class MessageSource(Protocol):
     def acknowledge(self, lane: int, handles: Sequence[str]) -> None:
         """Forget these messages. One that could not be forgotten comes again. Raises Unavailable."""
 
+    def extend(self, lane: int, handles: Sequence[str]) -> int:
+        """Keep these messages from others for as long as if received now; for how many seconds. Raises Unavailable."""
+
     def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
         """Let these messages be received again after a pause. Raises Unavailable."""
 

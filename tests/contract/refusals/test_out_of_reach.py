@@ -66,7 +66,7 @@ def test_queues_out_of_reach_are_an_answer_for_each_message(nowhere: Aws) -> Non
 
 
 def test_a_source_out_of_reach_raises(nowhere: Aws) -> None:
-    source = SqsMessageSource(nowhere.client("sqs", ONE_TRY), URLS)
+    source = SqsMessageSource(lambda: nowhere.client("sqs", ONE_TRY), URLS)
     calls: list[Callable[[], Any]] = [
         lambda: source.receive(1, 10, 0),
         lambda: source.acknowledge(1, ["handle"]),

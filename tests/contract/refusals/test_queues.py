@@ -19,7 +19,7 @@ def test_dead_letters_are_held_for_the_time_that_was_asked_for() -> None:
         wanted = {"QueueUrl": URLS[3], "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1, "VisibilityTimeout": 60}
         stub.add_response("receive_message", {}, wanted)
 
-        assert SqsMessageSource(client, URLS, hold_seconds=60).receive(3, 25, 1) == []
+        assert SqsMessageSource(lambda: client, URLS, hold_seconds=60).receive(3, 25, 1) == []
 
 
 # -- queues: 200 with failures inside ----------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def test_a_delay_is_rounded_up_and_no_longer_than_a_queue_allows() -> None:
 def test_messages_that_were_not_acknowledged_or_released_raise() -> None:
     failed = {"Successful": [], "Failed": [{"Id": "0", "SenderFault": True, "Code": "ReceiptHandleIsInvalid"}]}
     with stubbed("sqs") as (client, stub):
-        source = SqsMessageSource(client, URLS)
+        source = SqsMessageSource(lambda: client, URLS)
         stub.add_response("delete_message_batch", failed)
         with pytest.raises(Unavailable, match="ReceiptHandleIsInvalid"):
             source.acknowledge(1, ["handle"])

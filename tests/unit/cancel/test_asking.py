@@ -1,4 +1,4 @@
-"""A handler that asks whether its task was called off is told soon, by a read; one that never asks costs none."""
+"""A handler that would hear that its task was called off is told soon, by a read; one that would not costs none."""
 
 import asyncio
 import threading
@@ -21,6 +21,8 @@ LOOK_SECONDS = 0.05
 QUESTIONS: dict[str, Callable[[TaskContext], object]] = {
     "raise_if_cancelled": TaskContext.raise_if_cancelled,
     "cancelled": lambda context: context.cancelled,
+    "progress without anything new": lambda context: context.progress(0.5),
+    "the same checkpoint": lambda context: context.checkpoint({"page": 5}),
 }
 
 pytestmark = pytest.mark.usefixtures("attentive")
@@ -31,6 +33,7 @@ def attentive(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that looks quickly, and never renews a run that has no news."""
     monkeypatch.setattr("tasklane.watch.LOOK_SECONDS", LOOK_SECONDS)
     monkeypatch.setattr("tasklane.watch.HEARTBEAT_SECONDS", 600.0)
+    monkeypatch.setattr("tasklane.watch.NEWS_SECONDS", 600.0)
 
 
 def ask_for(seconds: float, context: TaskContext) -> None:
@@ -51,28 +54,41 @@ def test_a_handler_that_asks_hears_of_it_without_a_write(home: Installation, reg
     assert home.store.renewed == []
 
 
-def test_an_async_handler_that_asks_is_interrupted_soon(home: Installation, registry: Registry) -> None:
-    async def waits(payload: Nothing, context: TaskContext) -> None:
+def test_an_async_handler_is_interrupted_soon_though_it_never_asks(home: Installation, registry: Registry) -> None:
+    async def waits(payload: Nothing) -> None:
         call_off(home)
-        context.raise_if_cancelled()
         await asyncio.sleep(60)
 
     assert_cancelled_once(home, ran(home, registry, waits))
     assert home.store.renewed == []
 
 
-def test_a_handler_that_never_asks_costs_no_read(home: Installation, registry: Registry) -> None:
+def test_a_plain_handler_that_says_nothing_costs_no_read(home: Installation, registry: Registry) -> None:
     reads = 0
 
-    def plain(payload: Nothing, context: TaskContext) -> None:
+    def plain(payload: Nothing) -> None:
         nonlocal reads
         before = len(home.store.got)
-        for step in range(100):
-            context.progress(step / 100)
-            time.sleep(LOOK_SECONDS / 10)
+        time.sleep(10 * LOOK_SECONDS)
         reads = len(home.store.got) - before
 
     assert ran(home, registry, plain).status is Status.COMPLETED
+    assert reads == 0
+
+
+def test_an_async_handler_that_is_soon_done_costs_no_read(
+    home: Installation, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasklane.watch.LOOK_SECONDS", 60.0)
+    reads = -1
+
+    async def soon_done(payload: Nothing) -> None:
+        nonlocal reads
+        before = len(home.store.got)
+        await asyncio.sleep(0.2)
+        reads = len(home.store.got) - before
+
+    assert ran(home, registry, soon_done).status is Status.COMPLETED
     assert reads == 0
 
 

@@ -3,25 +3,42 @@
 import itertools
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from tasklane.errors import Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import Clock, Delivery, Depth
 
+VISIBILITY_SECONDS: Final = 5400
+"""As deployed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Message:
+    at: int
+    """From when on it may be received."""
+    id: str
+    body: str
+
 
 class _Queue:
-    """Messages of one queue: each has the time from which it may be received."""
+    """Messages of one queue: those that nobody has, and by their receipt handles those that somebody has."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[int, str, str]] = []
-        self.in_flight: dict[str, str] = {}
+        self.waiting: list[_Message] = []
+        self.in_flight: dict[str, _Message] = {}
 
 
 class MemoryQueues:
-    """The five lanes and the callback queue (number 0), with delays; also their message source."""
+    """The five lanes and the callback queue (number 0), with delays; also their message source.
 
-    def __init__(self, clock: Clock) -> None:
+    What was received and not acknowledged comes again after ``visibility_seconds``, with another handle.
+    """
+
+    def __init__(self, clock: Clock, visibility_seconds: int = VISIBILITY_SECONDS) -> None:
         self._clock = clock
+        self._visibility_seconds = visibility_seconds
         self._queues = {number: _Queue() for number in range(6)}
         self._lock = threading.Lock()
         self._handles = itertools.count(1)
@@ -29,17 +46,21 @@ class MemoryQueues:
     def send(self, lane: int, body: str, delay_seconds: int) -> None:
         """Put one message into a queue."""
         with self._lock:
-            handle = f"memory-{next(self._handles)}"
-            self._queues[lane].waiting.append((self._clock.now() + delay_seconds * 1000, handle, body))
+            message = _Message(at=self._in(delay_seconds), id=f"message-{next(self._handles)}", body=body)
+            self._queues[lane].waiting.append(message)
 
     def receive(self, lane: int, limit: int, wait_seconds: int) -> list[Delivery]:
         """See MessageSource. Does not wait: time stands still in here until somebody moves it."""
         with self._lock:
             queue, now = self._queues[lane], self._clock.now()
-            ready = [one for one in queue.waiting if one[0] <= now][:limit]
+            for handle in [handle for handle, one in queue.in_flight.items() if one.at <= now]:
+                queue.waiting.append(queue.in_flight.pop(handle))
+            ready = [one for one in queue.waiting if one.at <= now][:limit]
             queue.waiting = [one for one in queue.waiting if one not in ready]
-            queue.in_flight |= {handle: body for _, handle, body in ready}
-        return [Delivery(handle=handle, body=body, message_id=handle) for _, handle, body in ready]
+            received = {f"receipt-{next(self._handles)}": one for one in ready}
+            hidden_until = self._in(self._visibility_seconds)
+            queue.in_flight |= {handle: replace(one, at=hidden_until) for handle, one in received.items()}
+        return [Delivery(handle=handle, body=one.body, message_id=one.id) for handle, one in received.items()]
 
     def acknowledge(self, lane: int, handles: Sequence[str]) -> None:
         """See MessageSource."""
@@ -47,13 +68,20 @@ class MemoryQueues:
             for handle in handles:
                 self._queues[lane].in_flight.pop(handle, None)
 
+    def extend(self, lane: int, handles: Sequence[str]) -> int:
+        """See MessageSource."""
+        with self._lock:
+            in_flight, until = self._queues[lane].in_flight, self._in(self._visibility_seconds)
+            in_flight |= {handle: replace(in_flight[handle], at=until) for handle in handles if handle in in_flight}
+        return self._visibility_seconds
+
     def release(self, lane: int, handles: Sequence[str], delay_seconds: int) -> None:
         """See MessageSource."""
         with self._lock:
-            queue, at = self._queues[lane], self._clock.now() + delay_seconds * 1000
+            queue, at = self._queues[lane], self._in(delay_seconds)
             for handle in handles:
                 if handle in queue.in_flight:
-                    queue.waiting.append((at, handle, queue.in_flight.pop(handle)))
+                    queue.waiting.append(replace(queue.in_flight.pop(handle), at=at))
 
     def depth(self, lane: int) -> int:
         """How many messages wait in a queue, delayed ones too."""
@@ -64,8 +92,11 @@ class MemoryQueues:
         """How many messages of a queue may be received, are for later, and are in somebody's hands."""
         with self._lock:
             queue, now = self._queues[lane], self._clock.now()
-            later = sum(at > now for at, _, _ in queue.waiting)
+            later = sum(one.at > now for one in queue.waiting)
             return len(queue.waiting) - later, later, len(queue.in_flight)
+
+    def _in(self, seconds: int) -> int:
+        return self._clock.now() + seconds * 1000
 
 
 class MemoryQueueDepths:
