@@ -83,7 +83,10 @@ class Admission:
         except Unavailable:
             return  # the sweeper expires them
         overdue = [task for task in tasks if task.start_by is not None and task.start_by <= now]
-        changes = [Change(before=task, after=transitions.expired(task, now, self._timing)) for task in overdue]
+        changes = [
+            Change(before=task, after=transitions.expired(task, now, self._timing), unchanged=("status", "run", "line"))
+            for task in overdue
+        ]
         answers = self._store.save(changes) if changes else []
         send_callbacks(self._callback_queue, tasks_after(written(changes, answers)), now)
 

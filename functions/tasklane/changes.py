@@ -9,14 +9,17 @@ from tasklane.task import Status, Task
 
 
 def own_change(before: Task, after: Task, *guards: str, by_hand: bool = False) -> Change:
-    """A change that only its author can have written, if ``guards`` are unchanged besides status and run.
+    """A change that only its author can have written, if ``guards`` are unchanged besides status, run and line.
+
+    Whoever moves a task between lane and line changes neither its status nor its run: a task that was called off
+    meanwhile would stand in that line for ever.
 
     Two may decide the same in the same millisecond. An id in ``lease_id`` tells whose write it was, so that only one of
     them sends what follows. A run that goes on keeps the id of its lease, which is its own already.
     """
     if after.status is not Status.RUNNING:
         after = after.evolve(lease_id=new_lease_id())
-    return Change(before=before, after=after, unchanged=("status", "run", *guards), by_hand=by_hand)
+    return Change(before=before, after=after, unchanged=("status", "run", "line", *guards), by_hand=by_hand)
 
 
 def written(changes: Iterable[Change], answers: Sequence[bool | Unavailable]) -> list[Change]:

@@ -86,7 +86,7 @@ class DeadCallbacks:
 
 
 def _change(task: Task, after: Task) -> Change:
-    return own_change(task, after, "due_at", "line", "callback", by_hand=True)
+    return own_change(task, after, "due_at", "callback", by_hand=True)
 
 
 def _is_over(task: Task, now: int) -> bool:

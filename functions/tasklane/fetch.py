@@ -158,9 +158,9 @@ class Fetch:
         for task in standing:
             line = held.get(TaskMessage.of(task))
             if task.start_by is not None and task.start_by <= now:
-                aside[task.id] = own_change(task, transitions.expired(task, now, self._timing), "line")
+                aside[task.id] = own_change(task, transitions.expired(task, now, self._timing))
             elif line is not None:
-                aside[task.id] = own_change(task, transitions.held(task, line, now, self._timing), "line")
+                aside[task.id] = own_change(task, transitions.held(task, line, now, self._timing))
         if aside:
             answers = self._store.save(list(aside.values()))
             send_callbacks(self._callback_queue, tasks_after(written(aside.values(), answers)), now)

@@ -98,7 +98,7 @@ class Lines:
         now = self._clock.now()
         changes = {
             m: own_change(
-                tasks[m.task_id], transitions.put_off(tasks[m.task_id], slot, now, self._timing), "line", "reserved_at"
+                tasks[m.task_id], transitions.put_off(tasks[m.task_id], slot, now, self._timing), "reserved_at"
             )
             for m, slot in slots.items()
         }
@@ -162,12 +162,12 @@ class Lines:
         tasks = self._store.get(task_ids)
         standing = [tasks[one] for one in task_ids if one in tasks and tasks[one].line == line]
         meant = [task for task in standing if where(task)]
-        changes = [own_change(task, transitions.let_go(task, now, self._timing), "line") for task in meant]
+        changes = [own_change(task, transitions.let_go(task, now, self._timing)) for task in meant]
         answers = self._store.save(changes) if changes else []
         return _Released(gone=tasks_after(written(changes, answers)), kept=len(standing) - len(meant))
 
     def _held(self, task: Task, line: str, now: int) -> Change:
-        return own_change(task, transitions.held(task, line, now, self._timing), "line")
+        return own_change(task, transitions.held(task, line, now, self._timing))
 
 
 def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

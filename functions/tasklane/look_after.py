@@ -102,5 +102,5 @@ class LookAfterExternal:
             return TaskMessage.of(task)
         line = self._gate.line_for(task.type, task.priority)
         if line is None:
-            return own_change(task, transitions.let_go(task, now, self._timing), "line")
-        return own_change(task, transitions.held(task, line, now, self._timing), "line")
+            return own_change(task, transitions.let_go(task, now, self._timing))
+        return own_change(task, transitions.held(task, line, now, self._timing))

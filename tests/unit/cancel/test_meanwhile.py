@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tasklane.errors import NotNow, Unavailable
+from tasklane.message import TaskMessage
 from tasklane.ports import Change
 from tasklane.registry import Registry
 from tasklane.task import CallbackState, Status
@@ -47,6 +48,35 @@ def test_a_task_that_is_called_off_while_the_sweeper_finds_it_lost_is_cancelled(
 
     assert home.task(task).status is Status.CANCELLED
     assert home.lanes.sent == []
+
+
+@pytest.mark.parametrize("by_hand", ["cancel", "reschedule", "expiry", "expiry in a worker"])
+def test_a_task_that_is_changed_while_it_joins_a_line_does_not_stand_there_for_ever(
+    home: Installation, monkeypatch: pytest.MonkeyPatch, by_hand: str
+) -> None:
+    task = a_task(type="any", due_at=NOW, expires_at=NOW + 1000)
+    home.store.put([task])
+    home.lanes.send([TaskMessage.of(task)])
+    save = home.store.save
+
+    def joins_first(changes: Sequence[Change]) -> list[bool | Unavailable]:
+        monkeypatch.undo()
+        save([a_change(task, line="limit:one")])
+        return save(changes)
+
+    monkeypatch.setattr(home.store, "save", joins_first)
+    if by_hand.startswith("expiry"):
+        home.clock.advance(2)
+        home.sweep() if by_hand == "expiry" else home.work()
+        home.sweep()
+    elif by_hand == "cancel":
+        call_off(home)
+    else:
+        home.services.manage.reschedule(task.id, priority=5)
+
+    after = home.task(task)
+    assert after.line is None
+    assert after.status is {"cancel": Status.CANCELLED, "reschedule": Status.PENDING}.get(by_hand, Status.EXPIRED)
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:
