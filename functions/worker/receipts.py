@@ -18,8 +18,8 @@ class Receipts:
 
         None at all where that queue is no lane: such an event was made by hand, and nothing can be said to its queue.
         """
-        queue = records[0]["eventSourceARN"].rpartition(":")[2]
-        lane = next((lane for lane, url in lane_urls.items() if url.rpartition("/")[2] == queue), None)
+        queues = {record["eventSourceARN"].rpartition(":")[2] for record in records}
+        lane = next((lane for lane, url in lane_urls.items() if {url.rpartition("/")[2]} == queues), None)
         if lane is None:
             return cls(lane=0, handles=())
         return cls(lane=lane, handles=[record["receiptHandle"] for record in records])

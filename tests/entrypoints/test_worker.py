@@ -51,6 +51,10 @@ def test_a_poison_record_fails_alone(home: Installation, printed: Printed) -> No
     assert [line["body"] for line in logged(lines, "poison_message")] == ["{poison", '{"task_id": 1}']
 
 
+def test_an_event_without_records_is_no_trouble(home: Installation) -> None:
+    assert work({"Records": []}, LambdaContext(), home.services) == {"batchItemFailures": []}
+
+
 def test_a_batch_of_poison_alone_does_not_raise(home: Installation) -> None:
     answer = work(sqs_event(["", "null", "[]"]), LambdaContext(), home.services)
 
