@@ -5,6 +5,7 @@ from typing import Any
 
 from tasklane.batch import run_batch
 from tasklane.bootstrap import Services, function_services
+from tasklane.callback import CallbackReport
 from tasklane.message import CallbackMessage
 from tasklane.observability import emit, get_logger, traced
 
@@ -24,6 +25,12 @@ def deliver(event: dict[str, Any], context: Any, services: Services | None = Non
         (services or function_services()).deliver_callbacks,
         lambda: context.get_remaining_time_in_millis() / 1000,
     )
+    count(unhandled, report)
+    return {"batchItemFailures": [{"itemIdentifier": records[i]["messageId"]} for i in sorted(unhandled)]}
+
+
+def count(unhandled: frozenset[int], report: CallbackReport) -> None:
+    """Print the metrics of a batch."""
     emit(
         {
             "CallbacksDelivered": report.delivered,
@@ -32,7 +39,6 @@ def deliver(event: dict[str, Any], context: Any, services: Services | None = Non
             "MessagesUnhandled": len(unhandled),
         }
     )
-    return {"batchItemFailures": [{"itemIdentifier": records[i]["messageId"]} for i in sorted(unhandled)]}
 
 
 @cache

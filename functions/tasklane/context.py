@@ -5,7 +5,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from tasklane import document
@@ -31,6 +31,7 @@ class TaskContext:
         *,
         task: Task,
         deadline: float,
+        process_remaining: Callable[[], float],
         blobs: BlobStore,
         downloader: Downloader,
         mailer: Mailer,
@@ -45,6 +46,7 @@ class TaskContext:
         self.has_kept_files = False
         """Whether ``keep_file`` was used."""
         self._deadline = deadline
+        self._process_remaining = process_remaining
         self._blobs = blobs
         self._downloader = downloader
         self._mailer = mailer
@@ -58,8 +60,11 @@ class TaskContext:
         self._asked = -math.inf
 
     def remaining(self) -> float:
-        """Seconds until this attempt is timed out; never negative."""
-        return max(0.0, self._deadline - time.monotonic())
+        """Seconds until this attempt is timed out, or until its worker, which was told to stop, has to be gone.
+
+        Never negative. A worker that is told to stop in mid-run lets this fall at once.
+        """
+        return max(0.0, min(self._deadline - time.monotonic(), self._process_remaining()))
 
     @property
     def state(self) -> Any:

@@ -184,7 +184,7 @@ class Execute:
 
     def _begin(self, claimed: Sequence[Claimed], remaining: Callable[[], float]) -> list[Run]:
         now = self._clock.now()
-        runs = [self._starter.begin(one.task, remaining(), max(0, (one.at or now) - now) / 1000) for one in claimed]
+        runs = [self._starter.begin(one.task, remaining, max(0, (one.at or now) - now) / 1000) for one in claimed]
         self._announcer.announce(CallbackEvent.RUNNING, [one.task for one in claimed])
         return runs
 

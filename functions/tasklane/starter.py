@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -31,12 +32,17 @@ class Starter:
         self._downloader = downloader
         self._mailer = mailer
 
-    def begin(self, task: Task, remaining: float, wait_seconds: float = 0.0) -> Run:
-        """Start the handler of ``task``, after ``wait_seconds``; ``remaining`` are the seconds this process has."""
-        seconds = max(0.0, min(task.timeout_seconds, remaining - REPORT_RESERVE_SECONDS - wait_seconds))
+    def begin(self, task: Task, remaining: Callable[[], float], wait_seconds: float = 0.0) -> Run:
+        """Start the handler of ``task``, after ``wait_seconds``; ``remaining`` tells the seconds this process has."""
+        seconds = max(0.0, min(task.timeout_seconds, remaining() - REPORT_RESERVE_SECONDS - wait_seconds))
         deadline = time.monotonic() + wait_seconds + seconds
         context = TaskContext(
-            task=task, deadline=deadline, blobs=self._blobs, downloader=self._downloader, mailer=self._mailer
+            task=task,
+            deadline=deadline,
+            process_remaining=lambda: remaining() - REPORT_RESERVE_SECONDS,
+            blobs=self._blobs,
+            downloader=self._downloader,
+            mailer=self._mailer,
         )
         try:
             task_type = self._registry.find(task.type)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tasklane.batch import run_batch
 from tasklane.bootstrap import Services, function_services
+from tasklane.execute import BatchReport
 from tasklane.message import TaskMessage
 from tasklane.observability import emit, get_logger, traced
 from tasklane.visibility import Visibility
@@ -30,12 +31,17 @@ def work(event: dict[str, Any], context: Any, services: Services | None = None) 
             partial(services.execute, beat=visibility.extend),
             lambda: context.get_remaining_time_in_millis() / 1000,
         )
-    ended = Counter(f"Tasks{outcome.task.status.capitalize()}" for outcome in report.outcomes)
-    others = {"MessagesRefused": report.refused, "MessagesUnhandled": len(unhandled)}
-    emit({**ended, **others, "OutcomesUnwritten": report.unwritten})
+    count(unhandled, report)
     if reason := services.execute.worn_out:
         end_worn_out(reason, receipts.without(unhandled), services.source)
     return {"batchItemFailures": [{"itemIdentifier": records[i]["messageId"]} for i in sorted(unhandled)]}
+
+
+def count(unhandled: frozenset[int], report: BatchReport) -> None:
+    """Print the metrics of a batch."""
+    ended = Counter(f"Tasks{outcome.task.status.capitalize()}" for outcome in report.outcomes)
+    others = {"MessagesRefused": report.refused, "MessagesUnhandled": len(unhandled)}
+    emit({**ended, **others, "OutcomesUnwritten": report.unwritten})
 
 
 @cache

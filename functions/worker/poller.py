@@ -16,10 +16,13 @@ from typing import Final
 
 from tasklane.batch import run_batch
 from tasklane.bootstrap import Services
+from tasklane.callback import CallbackReport
 from tasklane.errors import Unavailable
+from tasklane.execute import BatchReport
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import Delivery, MessageSource
 from tasklane.visibility import Visibility
+from worker.pulse import Pulse
 
 logger = logging.getLogger("tasklane.poller")
 
@@ -32,9 +35,11 @@ BATCH_SECONDS: Final = 900.0
 OUTAGE_PAUSE_SECONDS: Final = 2.0
 """How long a lane that does not answer is left alone."""
 STOP_SECONDS: Final = 10.0
-"""How long outcomes that cannot be written are tried after the word to stop."""
+"""How long a process that is told to stop has for it, where nobody says otherwise."""
 RELEASE_SECONDS: Final = 30
 """After how long a message that could not be handled is received again."""
+REQUEST_SECONDS: Final = 300.0
+"""No request to a queue takes so long, with all its repetitions."""
 
 BatchHandler = Callable[[Sequence[str], Callable[[], float], Callable[[], None]], frozenset[int]]
 """Runs message bodies in the given time; answers the positions of those to receive again.
@@ -73,6 +78,8 @@ class Poller:
         self._is_worn_out = False
         self._held: dict[int, list[Delivery]] = {}
         self._listened: set[int] = set()
+        self._pulse = Pulse()
+        self._silent: set[int] = set(handlers)
         self._news = threading.Condition()
         self._turn = threading.Lock()
         self._stopping = threading.Event()
@@ -92,14 +99,29 @@ class Poller:
         self._stopping.wait()
         return self._is_worn_out
 
-    def stop(self) -> None:
-        """Receive no more, end the batches that run, hand back those that do not, and return when all that is done."""
-        self._stop_by = time.monotonic() + STOP_SECONDS
+    def stop(self, within: float = STOP_SECONDS) -> None:
+        """Receive no more, end the batches that run, hand back those that do not, and return when all that is done.
+
+        ``within`` is how many seconds this process still has, as far as what runs can be hurried: handlers see it in
+        ``context.remaining``, and outcomes that cannot be written are tried for so long.
+        """
+        self._stop_by = time.monotonic() + within
         self._receive_no_more()
         for thread in self._threads:
             thread.join()
         for lane, deliveries in self._held.items():
             self._hand_back(lane, deliveries, delay_seconds=0)
+
+    def stuck(self) -> list[str]:
+        """The names of the threads that this process cannot go on without and that have died, or do not come back."""
+        dead = (
+            [] if self._stopping.is_set() else [one.name for one in self._threads if one.ident and not one.is_alive()]
+        )
+        return [*dead, *self._pulse.stuck()]
+
+    def silent(self) -> list[int]:
+        """The lanes that have not answered when they were last asked, or have not been asked yet."""
+        return sorted(self._silent)
 
     def _receive_no_more(self) -> None:
         self._stopping.set()
@@ -154,13 +176,18 @@ class Poller:
     def _receive(self, lane: int, wait_seconds: int) -> list[Delivery] | None:
         """What there is; None where the lane does not answer."""
         try:
-            return self._source.receive(lane, BATCH, wait_seconds)
+            with self._pulse.busy(REQUEST_SECONDS):
+                deliveries = self._source.receive(lane, BATCH, wait_seconds)
         except Unavailable as exc:
             extra = {"action": "receive_failed", "lane": lane, "error": str(exc)}
             logger.warning("A lane does not answer.", extra=extra)
         except Exception:
             # Without its thread a lane would be read by nobody, in a process that looks healthy.
             logger.exception("A lane could not be received from.", extra={"action": "receive_failed", "lane": lane})
+        else:
+            self._silent.discard(lane)
+            return deliveries
+        self._silent.add(lane)
         return None
 
     # -- running ------------------------------------------------------------------------------------------------------
@@ -170,7 +197,8 @@ class Poller:
             if self._stopping.is_set():
                 self._hand_back(batch.lane, batch.deliveries, delay_seconds=0)
             else:
-                self._handle(batch)
+                with self._pulse.busy(BATCH_SECONDS + REQUEST_SECONDS):
+                    self._handle(batch)
 
     def _handle(self, batch: _Batch) -> None:
         until = time.monotonic() + BATCH_SECONDS
@@ -207,16 +235,32 @@ class Poller:
             logger.warning("Messages could not be handed back; they come when their time is up.", extra=extra)
 
 
-def make_poller(services: Services, *, callbacks: bool = False, runners: int = 1, wait_seconds: int = 20) -> Poller:
-    """A poller of the five lanes and, where wanted, of the callback queue."""
+def make_poller(
+    services: Services,
+    *,
+    lanes: bool = True,
+    callbacks: bool = False,
+    runners: int = 1,
+    wait_seconds: int = 20,
+    count_tasks: Callable[[frozenset[int], BatchReport], None] = lambda *_: None,
+    count_callbacks: Callable[[frozenset[int], CallbackReport], None] = lambda *_: None,
+) -> Poller:
+    """A poller of the five lanes, of the callback queue, or of both.
+
+    ``count_tasks`` and ``count_callbacks`` are told of each batch: which messages come again, and the report.
+    """
 
     def work(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
-        return run_batch(bodies, TaskMessage, partial(services.execute, beat=beat), remaining)[0]
+        unhandled, report = run_batch(bodies, TaskMessage, partial(services.execute, beat=beat), remaining)
+        count_tasks(unhandled, report)
+        return unhandled
 
     def deliver(bodies: Sequence[str], remaining: Callable[[], float], _beat: Callable[[], None]) -> frozenset[int]:
-        return run_batch(bodies, CallbackMessage, services.deliver_callbacks, remaining)[0]
+        unhandled, report = run_batch(bodies, CallbackMessage, services.deliver_callbacks, remaining)
+        count_callbacks(unhandled, report)
+        return unhandled
 
-    handlers: dict[int, BatchHandler] = dict.fromkeys(LANES, work)
+    handlers: dict[int, BatchHandler] = dict.fromkeys(LANES, work) if lanes else {}
     if callbacks:
         handlers[CALLBACKS] = deliver
     return Poller(
@@ -224,5 +268,5 @@ def make_poller(services: Services, *, callbacks: bool = False, runners: int = 1
         handlers,
         runners=runners,
         wait_seconds=wait_seconds,
-        worn_out=lambda: services.execute.worn_out,
+        worn_out=(lambda: services.execute.worn_out) if lanes else (lambda: None),
     )

@@ -1,6 +1,6 @@
 """The processes of the stateful test: the use cases as each of them has them, on ports that may fail."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from tasklane.adapters.memory import (
@@ -75,7 +75,7 @@ class PromptStarter(Starter):
         self._model = model
         self._clock = clock
 
-    def begin(self, task: Task, remaining: float, wait_seconds: float = 0.0) -> Run:
+    def begin(self, task: Task, remaining: Callable[[], float], wait_seconds: float = 0.0) -> Run:
         self._model.restraints.starts_handler(task, self._clock.now() + round(wait_seconds * 1000))
         return super().begin(task, remaining)
 

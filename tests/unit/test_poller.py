@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 from tasklane.adapters.memory import ManualClock, MemoryQueues, MemoryTaskQueue
 from tasklane.errors import Unavailable
@@ -14,6 +13,7 @@ from tasklane.registry import Registry
 from tasklane.task import CallbackState, Status
 from tests.support.builders import NOW, a_message
 from tests.support.installation import CALLBACKS, Installation
+from tests.support.payloads import Anything
 from tests.support.waiting import wait_for
 from worker.poller import LANES, RELEASE_SECONDS, STOP_SECONDS, BatchHandler, Poller, make_poller
 
@@ -218,6 +218,69 @@ def test_a_lane_that_does_not_answer_is_asked_again_after_a_while(
     assert source.refused["receive"] > 1
 
 
+def test_a_lane_that_has_not_answered_is_silent_until_it_does(
+    source: Source, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.poller.OUTAGE_PAUSE_SECONDS", 0.01)
+    source.refusals["receive"] = 40
+    poller = running(lambda bodies, remaining, beat: frozenset())
+
+    wait_for(lambda: source.refused["receive"] > 10)
+    assert poller.silent()
+    wait_for(lambda: not poller.silent())
+    assert not poller.stuck(), "an outage is no reason to replace who asks"
+
+
+def test_a_batch_that_does_not_come_back_is_stuck(
+    source: Source, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.poller.BATCH_SECONDS", 0.05)
+    monkeypatch.setattr("worker.poller.REQUEST_SECONDS", 1.0)
+    go = threading.Event()
+
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
+        assert go.wait(PATIENCE)
+        return frozenset()
+
+    poller = running(handle)
+    wait_for(lambda: not poller.silent())
+    assert not poller.stuck()
+    source.send(3, "body", 0)
+
+    wait_for(lambda: poller.stuck() == ["runner-0"])
+    go.set()
+    wait_for(lambda: not poller.stuck())
+
+
+def test_a_receive_that_does_not_come_back_is_stuck(
+    source: Source, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.poller.REQUEST_SECONDS", 0.05)
+    go = threading.Event()
+
+    def hang(lane: int, limit: int, wait_seconds: int) -> list[Delivery]:
+        assert go.wait(PATIENCE)
+        return []
+
+    monkeypatch.setattr(source, "receive", hang)
+    poller = running(lambda bodies, remaining, beat: frozenset())
+
+    wait_for(lambda: "runner-0" in poller.stuck())
+    assert poller.silent() == sorted(LANES)
+    go.set()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_died_is_stuck(source: Source, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(poller: Poller, lane: int) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Poller, "_listen", die)
+    poller = running(lambda bodies, remaining, beat: frozenset())
+
+    wait_for(lambda: set(poller.stuck()) == {f"lane-{lane}" for lane in LANES})
+
+
 def test_stopping_ends_what_runs_and_hands_back_what_has_not_begun(source: Source, running: Running) -> None:
     begun, go = threading.Event(), threading.Event()
     ended: list[str] = []
@@ -268,9 +331,6 @@ def test_a_batch_that_waits_to_write_its_outcomes_is_told_that_the_time_is_up(ho
 
 
 def test_the_poller_of_an_installation_works_tasks_and_callbacks(home: Installation, registry: Registry) -> None:
-    class Anything(BaseModel):
-        model_config = ConfigDict(extra="allow")
-
     @registry.task("echo")
     def echo(payload: Anything) -> None: ...
 
@@ -284,6 +344,34 @@ def test_the_poller_of_an_installation_works_tasks_and_callbacks(home: Installat
     finally:
         poller.stop()
     assert {home.task(task).status for task in tasks} == {Status.COMPLETED}
+
+
+def test_batches_are_counted(home: Installation, registry: Registry) -> None:
+    @registry.task("nothing")
+    def nothing(payload: Anything) -> None: ...
+
+    home.submit("nothing", callback_url="https://hooks.example.com/")
+    tasks: list[tuple[frozenset[int], int]] = []
+    callbacks: list[tuple[frozenset[int], int]] = []
+    poller = make_poller(
+        home.services,
+        callbacks=True,
+        wait_seconds=0,
+        count_tasks=lambda unhandled, report: tasks.append((unhandled, len(report.outcomes))),
+        count_callbacks=lambda unhandled, report: callbacks.append((unhandled, report.delivered)),
+    )
+    poller.start()
+    try:
+        wait_for(lambda: tasks and callbacks)
+    finally:
+        poller.stop()
+    assert (tasks, callbacks) == ([(frozenset(), 1)], [(frozenset(), 1)])
+
+
+def test_lanes_are_left_alone_where_only_callbacks_were_asked_for(home: Installation) -> None:
+    poller = make_poller(home.services, lanes=False, callbacks=True)
+
+    assert set(poller._handlers) == {CALLBACKS}
 
 
 def test_callbacks_are_left_alone_where_nobody_asked_for_them(home: Installation) -> None:

@@ -80,7 +80,7 @@ def test_a_claim_that_outlasts_time_slots_does_not_bunch_their_starts(
 ) -> None:
     begin, waits = Starter.begin, list[float]()
 
-    def noted(starter: Starter, task: Task, remaining: float, wait_seconds: float = 0.0) -> Run:
+    def noted(starter: Starter, task: Task, remaining: Callable[[], float], wait_seconds: float = 0.0) -> Run:
         waits.append(wait_seconds)
         return begin(starter, task, remaining, wait_seconds)
 

@@ -1,0 +1,1 @@
+"""Tasklane without Lambda: one process a role, configured by environment only."""
