@@ -1,5 +1,6 @@
 """A task that goes on in another run: what it takes along, and how often it may."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from tasklane.context import TaskContext
 from tasklane.errors import Continue
 from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
-from tasklane.task import Status
+from tasklane.task import Status, Task
 from tests.support.builders import NOW
 from tests.support.dying import work_and_die
 from tests.support.installation import Installation
@@ -23,6 +24,92 @@ def crash(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     work_and_die(home, monkeypatch, "tasklane.ending.Ending._write")
     home.clock.advance(600)
     home.sweep()
+
+
+def ran(home: Installation, registry: Registry, handler: Callable[..., Any]) -> Task:
+    registry.task("it")(handler)
+    task = home.submit("it")
+    home.work()
+    return home.task(task)
+
+
+def test_a_handler_may_go_on_in_a_new_run_with_what_it_left(home: Installation, registry: Registry) -> None:
+    seen: list[tuple[int, Any]] = []
+
+    @registry.task("it")
+    def pages(payload: Nothing, context: TaskContext) -> str:
+        seen.append((context.attempt, context.state))
+        if len(seen) < 3:
+            raise Continue({"page": len(seen), "filler": "x" * (5000 if len(seen) == 2 else 0)}, after=30)
+        return "all pages"
+
+    task = home.submit("it", max_attempts=1)
+    for _ in range(3):
+        home.work()
+        home.clock.advance(30)
+
+    done = home.task(task)
+    assert (done.status, done.run, done.attempt, done.attempts) == (Status.COMPLETED, 3, 1, ())
+    assert [(attempt, state and state["page"]) for attempt, state in seen] == [(1, None), (1, 1), (1, 2)]
+    assert (done.continuations, done.state, done.has_blobs) == (2, None, True)
+
+
+def test_a_task_that_goes_on_for_ever_is_ended(home: Installation, registry: Registry) -> None:
+    @registry.task("it", max_continuations=2)
+    def endless(payload: Nothing) -> None:
+        raise Continue
+
+    task = home.submit("it")
+    for _ in range(3):
+        assert home.work().outcomes
+
+    failed = home.task(task)
+    assert failed.status is Status.FAILED
+    assert failed.error is not None
+    assert failed.error.type == "TooManyContinuations"
+
+
+@pytest.mark.parametrize(
+    ("state", "error"), [(object(), "TypeError"), (float("nan"), "ValueError"), ("x" * 6_000_000, "DocumentTooLarge")]
+)
+def test_a_state_that_cannot_be_kept_is_an_error_of_the_handler(
+    home: Installation, registry: Registry, state: Any, error: str
+) -> None:
+    def wrong(payload: Nothing) -> None:
+        raise Continue(state)
+
+    task = ran(home, registry, wrong)
+
+    assert task.error is not None
+    assert (task.status, task.error.type) == (Status.SCHEDULED, error)
+
+
+def test_a_checkpoint_is_there_for_the_next_attempt(home: Installation, registry: Registry) -> None:
+    @registry.task("it")
+    def twice(payload: Nothing, context: TaskContext) -> Any:
+        if context.attempt == 1:
+            context.checkpoint({"done": 5})
+            context.checkpoint({"done": 7, "filler": "x" * 5000})
+            raise OSError("lost the connection")
+        return context.state["done"]
+
+    task = home.submit("it")
+    home.work()
+    assert home.task(task).state is not None
+    home.clock.advance(5)
+    home.work()
+
+    assert home.result(task) == 7
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_checkpoint_is_written_while_the_handler_runs(home: Installation, registry: Registry) -> None:
+    def work(payload: Nothing, context: TaskContext) -> None:
+        context.checkpoint({"done": 5})
+        wait_for(lambda: home.store.only().state)
+        context.checkpoint(None)
+
+    assert ran(home, registry, work).state is None
 
 
 @pytest.mark.parametrize("after", [float("nan"), "soon", None])

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tasklane.context import TaskContext
-from tasklane.errors import Continue, NotNow
+from tasklane.errors import Continue, NotNow, TaskCancelled
 from tasklane.registry import Registry
 from tasklane.task import Status
 from tests.support.installation import Installation
@@ -74,6 +74,19 @@ def test_a_handler_that_was_told_and_ends_in_any_error_has_let_go(
         raise error
 
     assert_cancelled_once(home, ran(home, registry, plain))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_handler_that_was_told_and_returns_all_the_same_has_completed(home: Installation, registry: Registry) -> None:
+    def finish(payload: Nothing, context: TaskContext) -> str:
+        call_off(home)
+        with pytest.raises(TaskCancelled):
+            wait_for(lambda: context.checkpoint(1))
+        return "done"
+
+    task = ran(home, registry, finish)
+
+    assert (task.status, home.result(task)) == (Status.COMPLETED, "done")
 
 
 @pytest.mark.usefixtures("quick")
