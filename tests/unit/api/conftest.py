@@ -1,5 +1,6 @@
 """The API over the memory adapters, in process."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.app import create_app
+from api.body import LARGE_AT_ONCE
 from tasklane.adapters.memory import (
     ManualClock,
     MemoryBlobStore,
@@ -82,6 +85,7 @@ class Installation:
     queues: MemoryQueues
     dead_letters: MemoryQueues
     blobs: MemoryBlobStore
+    application: FastAPI
     client: Client
 
     def submit(self, body: Any = None, **headers: str) -> httpx.Response:
@@ -109,6 +113,24 @@ class Installation:
                 self.services.execute([TaskMessage.from_json(one.body) for one in deliveries], lambda: 60.0)
 
 
+_idle: list[FastAPI] = []
+
+
+@contextmanager
+def an_application(services: Services) -> Iterator[FastAPI]:
+    """The application over ``services``; a used one if there is any.
+
+    FastAPI prepares its routes at the first request, and that takes longer than most of these tests.
+    """
+    application = _idle.pop() if _idle else create_app(services)
+    application.state.services = services
+    application.state.large_bodies = asyncio.Semaphore(LARGE_AT_ONCE)
+    try:
+        yield application
+    finally:
+        _idle.append(application)
+
+
 @contextmanager
 def an_installation(registry: Registry | None = None, **ports: Any) -> Iterator[Installation]:
     """A running installation; ``ports`` replace those in memory."""
@@ -128,8 +150,8 @@ def an_installation(registry: Registry | None = None, **ports: Any) -> Iterator[
         "http": MemoryHttp(),
     }
     services = Services(SETTINGS, registry=registry or a_registry(), **(given | ports))
-    with start_blocking_portal() as portal:
-        client = Client(create_app(services), portal)
+    with an_application(services) as application, start_blocking_portal() as portal:
+        client = Client(application, portal)
         yield Installation(
             services=services,
             clock=clock,
@@ -137,6 +159,7 @@ def an_installation(registry: Registry | None = None, **ports: Any) -> Iterator[
             queues=queues,
             dead_letters=dead_letters,
             blobs=blobs,
+            application=application,
             client=client,
         )
 

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from api.app import create_app
 from infra.cli.main import main
 from infra.cli.options import Given
 from tests.unit.api.conftest import Installation, an_installation
@@ -19,7 +18,7 @@ class AppTransport(httpx.BaseTransport):
     """Calls the application without a network."""
 
     def __init__(self, installation: Installation) -> None:
-        self._transport = httpx.ASGITransport(create_app(installation.services))
+        self._transport = httpx.ASGITransport(installation.application)
         self.requests: list[str] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
