@@ -79,8 +79,21 @@ run: .venv/installed ## run everything here: PORT=8000 ENGINE_PORT=4566 DEBUG=1 
 test: .venv/installed ## run every test that needs nothing but this environment (under five minutes)
 	@$(PYTEST) -q $(SIDE_BY_SIDE) -m 'not ($(NEEDS_MORE))'
 
+# What only the system's package manager can install. Without root (or without apt) the tests that need it are skipped,
+# with the reason; in CI that is a failure.
+.PHONY: chromium
+chromium: ## install the browser that the dashboard's tests drive (Debian, Ubuntu: as root)
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing chromium, for the tests of the dashboard"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		else \
+			echo "No chromium here: install it, and the tests of the dashboard run, too (Debian and Ubuntu: sudo apt-get install chromium)." >&2; \
+		fi; \
+	}
+
 .PHONY: check
-check: .venv/installed .venv-sam/installed ## what CI runs: format, lint, types, imports, template, all tests, package
+check: .venv/installed .venv-sam/installed chromium ## what CI runs: format, lint, types, imports, template, all tests, package
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(MAKE) --no-print-directory lint types template
 	@$(PYTEST) -q $(SIDE_BY_SIDE) -m 'not bench' --cov

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api import contracts, openapi, webhooks
 from api.body import LARGE_AT_ONCE
+from api.dashboard import pages
 from api.edge import Edge
 from api.problems import add_handlers
 from api.routes import callbacks, changes, documents, health, lanes, leases, limits, lists, pauses, task_types, tasks
@@ -39,6 +40,7 @@ def create_app(services: Services | None = None) -> FastAPI:
         app.include_router(routes.router)
     for router in contracts.ROUTERS:
         app.include_router(router)
+    app.include_router(pages.router)
     webhooks.describe(app)
     return app
 

@@ -23,7 +23,8 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 def _answer() -> Callable[[dict[str, Any], Any], Any]:
     get_logger().registered_handler.addFilter(CorrelationFilter())
     services = function_services()
-    adapter = Mangum(create_app(services), lifespan="off", text_mime_types=["application/json", MEDIA_TYPE, "text/"])
+    texts = ["application/json", MEDIA_TYPE, "image/svg+xml", "text/"]
+    adapter = Mangum(create_app(services), lifespan="off", text_mime_types=texts)
 
     def answer(event: dict[str, Any], context: Any) -> Any:  # the tracer wants a function, with a name to trace by
         return adapter(event, context)

@@ -18,6 +18,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.local.access_log import OncePerMinute
 from infra.local.api import POLL_LANES
 from infra.local.lifeline import Parent
 from infra.local.wrong_code import explain
@@ -62,6 +63,7 @@ def main() -> None:
     os.environ.update(json.loads(environment))
     _write_logs()
     config = http_server.configured(create_app, timeout_graceful_shutdown=GRACE_SECONDS)
+    logging.getLogger("uvicorn.access").addFilter(OncePerMinute())
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the ready lines say what its own would
     with _polling() if POLL_LANES in os.environ else nullcontext():
         uvicorn.Server(config).run(sockets=[socket.socket(fileno=socket_fd)])

@@ -16,7 +16,7 @@ def say_ready(terminal: Terminal, options: Options, target: Target, deployment: 
     """Print the ready lines; ``callback_url`` is the run's own receiver."""
     url = f"http://127.0.0.1:{options.port}"
     say = terminal.say
-    say(f"Tasklane is ready: {url} (documentation: {url}/docs)", "bold green")
+    say(f"Tasklane is ready: {url} (dashboard: {url}/dashboard, documentation: {url}/docs)", "bold green")
     say("")
     task = json.dumps({"type": "FibonacciTask", "payload": {"n": 10}, "callback_url": callback_url})
     say("  Send a task, see its callback arrive here, and read all about it:")

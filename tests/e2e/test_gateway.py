@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import boto3
@@ -48,6 +49,18 @@ def test_problems_come_through_as_they_are(shared_run: LocalRun) -> None:
     answer = call(shared_run, "GET", "/v1/tasks/none")
     assert answer.status_code in (404, 422)
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_the_dashboard_comes_through_with_all_its_parts(shared_run: LocalRun) -> None:
+    page = call(shared_run, "GET", "/dashboard")
+
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    for part in re.findall(r'(?:href|src)="(dashboard/[^"]+)"', page.text):
+        answer = call(shared_run, "GET", f"/{part}")
+        assert answer.status_code == 200, part
+        assert answer.headers["content-type"].startswith(("text/css", "text/javascript", "image/svg+xml"))
+        assert answer.headers["cache-control"] == "max-age=31536000, immutable"
 
 
 def test_a_call_without_a_signature_is_refused(shared_run: LocalRun) -> None:

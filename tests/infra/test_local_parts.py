@@ -14,6 +14,7 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from rich.console import Console
 
 from infra.local import options, package, target
+from infra.local.access_log import MOST, OncePerMinute
 from infra.local.errors import LocalRunError
 from infra.local.logs import Follower
 from infra.local.terminal import Terminal, TerminalHandler
@@ -220,3 +221,43 @@ def test_every_line_comes_once_also_when_it_comes_late_or_twice() -> None:
     logs.write(60_000, "c")
     assert list(follower.new_events()) == [(60.0, "c")]
     assert list(follower.new_events()) == []
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Requests
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def a_request(method: str, address: str, status: int) -> logging.LogRecord:
+    """As uvicorn logs it."""
+    args = ("127.0.0.1:50000", method, address, "1.1", status)
+    return logging.LogRecord("uvicorn.access", logging.INFO, "", 0, '%s - "%s %s HTTP/%s" %d', args, None)
+
+
+def test_what_is_looked_at_again_and_again_is_said_once_a_minute() -> None:
+    now = [100.0]
+    quiet = OncePerMinute(lambda: now[0])
+
+    said = [quiet.filter(a_request("GET", "/v1/lanes", 200)) for _ in range(3)]
+    now[0] += 59
+    said.append(quiet.filter(a_request("GET", "/v1/lanes", 304)))
+    now[0] += 1
+    said.append(quiet.filter(a_request("GET", "/v1/lanes", 200)))
+
+    assert said == [True, False, False, False, True]
+
+
+def test_every_change_and_every_refusal_is_said() -> None:
+    quiet = OncePerMinute(lambda: 0.0)
+    requests = [("POST", "/v1/tasks", 202), ("GET", "/v1/tasks/none", 404), ("GET", "/v1/lanes", 503)]
+
+    assert all(quiet.filter(a_request(*request)) for request in requests * 2)
+    assert quiet.filter(logging.LogRecord("uvicorn.access", logging.INFO, "", 0, "something else", None, None))
+
+
+def test_what_has_been_said_is_not_remembered_without_bounds() -> None:
+    quiet = OncePerMinute(lambda: 0.0)
+
+    assert all(quiet.filter(a_request("GET", f"/v1/tasks/{number}", 200)) for number in range(3 * MOST))
+
+    assert len(quiet._shown) <= MOST

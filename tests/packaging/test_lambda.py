@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from standardwebhooks import Webhook
@@ -20,6 +21,16 @@ def test_the_api_says_that_it_is_well(deployed: Deployed) -> None:
         answer = api.invoke(http_event("GET", "/health"))
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["status"] == "ok"
+
+
+def test_the_api_shows_the_dashboard(deployed: Deployed) -> None:
+    with deployed.function("api") as api:
+        page = api.invoke(http_event("GET", "/dashboard"))
+        [script] = re.findall(r'<script type="module" src="([^"]+)">', page["body"])
+        answer = api.invoke(http_event("GET", f"/{script}"))
+    assert (page["statusCode"], page["isBase64Encoded"]) == (200, False)
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["content-type"] == "text/javascript; charset=utf-8"
 
 
 def test_a_task_passes_from_the_api_to_the_worker_and_back(deployed: Deployed) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from infra import template
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 AARCH64: Final = 183
 """ELF's number of the architecture (e_machine)."""
@@ -45,6 +43,15 @@ def test_functions_are_one_upload(shipped: Path) -> None:
 
     first, *rest = FUNCTIONS
     assert all(content(function) == content(first) for function in rest)
+
+
+def test_the_files_of_the_dashboard_are_packed(shipped: Path) -> None:
+    place = Path("api/dashboard/static")
+
+    def content(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (folder / place).iterdir()}
+
+    assert content(shipped / "ApiFunction") == content(template.ROOT / "functions") != {}
 
 
 def test_the_package_is_small_enough_to_start_fast(shipped: Path) -> None:

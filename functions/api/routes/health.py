@@ -52,6 +52,5 @@ async def health(
 @router.get("/", include_in_schema=False)
 async def index() -> Response:
     """Where to go from here."""
-    return JSONResponse(
-        {"name": "Tasklane", "version": __version__, "docs": "/docs", "openapi": "/openapi.json", "health": "/health"}
-    )
+    places = {"dashboard": "/dashboard", "docs": "/docs", "openapi": "/openapi.json", "health": "/health"}
+    return JSONResponse({"name": "Tasklane", "version": __version__, **places})

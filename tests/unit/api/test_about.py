@@ -115,7 +115,7 @@ def test_deep_health_names_what_does_not_answer_and_no_more() -> None:
 def test_the_index_tells_where_to_go(api: Installation) -> None:
     index = api.client.get("/").json()
 
-    for path in (index["docs"], index["openapi"], index["health"]):
+    for path in (index["dashboard"], index["docs"], index["openapi"], index["health"]):
         assert api.client.get(path).status_code == 200
 
 

@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
 import time
@@ -92,6 +93,18 @@ def test_a_problem_is_text(call: Call) -> None:
     assert (answer["statusCode"], answer["isBase64Encoded"]) == (400, False)
     assert answer["headers"]["content-type"] == "application/problem+json"
     assert json.loads(answer["body"])["type"] == "urn:tasklane:problem:invalid-json"
+
+
+def test_the_dashboard_is_text_too(call: Call) -> None:
+    page = call("GET", "/dashboard")
+    parts = re.findall(r'(?:href|src)="(dashboard/[^"]+)"', page["body"])
+
+    assert len(parts) > 5
+    for path in ("dashboard", *parts):
+        answer = call("GET", f"/{path}")
+        assert (answer["statusCode"], answer["isBase64Encoded"]) == (200, False), path
+        assert "content-security-policy" in answer["headers"]
+    assert call("GET", "/dashboard/none")["headers"]["content-type"] == "application/problem+json"
 
 
 def test_a_wait_ends_with_its_time(call: Call) -> None:
