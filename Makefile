@@ -135,6 +135,7 @@ lock: .venv/installed ## resolve the .in files into the locks again (LOCK_FLAGS=
 	}; \
 	compile requirements-dev.lock requirements-dev.in; \
 	compile functions/requirements.txt functions/requirements.in --constraint requirements-dev.lock; \
+	compile infra/container/requirements.txt infra/container/requirements.in --constraint requirements-dev.lock; \
 	compile requirements-sam.lock requirements-sam.in
 
 .PHONY: clean

@@ -26,7 +26,7 @@ settings.register_profile("tasklane", deadline=None, derandomize=IN_CI)
 settings.load_profile("tasklane")
 
 
-WEIGHTS = {"long": 10, "fuzz": 10, "packaging": 10, "slow": 1}
+WEIGHTS = {"long": 10, "apt": 10, "fuzz": 10, "packaging": 10, "slow": 1}
 """How much longer than others the tests with these marks take, roughly."""
 
 

@@ -33,6 +33,7 @@ KINDS = (
     "console run",
     "console aws",
     "console demo",
+    "console docker",  # run by tests/containers
     "python",
     "python receiver",
     "json problem",

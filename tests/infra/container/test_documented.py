@@ -1,0 +1,45 @@
+"""The page for operators names every variable that a role reads, and no other of ours."""
+
+import re
+
+from infra import template
+from infra.container.settings import VARIABLES
+from tasklane.settings import PREFIX, Settings
+
+
+def documented() -> set[str]:
+    page = (template.ROOT / "docs" / "containers.md").read_text()
+    section = page.split("\n## Configuration\n")[1].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_variable_is_explained() -> None:
+    ours = {name for name in documented() if not name.startswith(("AWS_", "POWERTOOLS_"))}
+
+    assert ours == {PREFIX + name.upper() for name in Settings.model_fields} | set(VARIABLES)
+
+
+def test_every_variable_that_the_functions_are_given_is_explained() -> None:
+    resources = template.load()["Resources"].values()
+    functions = [one["Properties"] for one in resources if one["Type"] == "AWS::Serverless::Function"]
+    given = [template.load()["Globals"]["Function"], *functions]
+
+    assert {name for one in given for name in one["Environment"]["Variables"]} <= documented()
+
+
+def test_the_lock_is_the_functions_own_and_the_server() -> None:
+    def pins(lock: str) -> set[str]:
+        return set(re.findall(r"^[a-z0-9.-]+==[^ ;]+", (template.ROOT / lock).read_text(), re.MULTILINE))
+
+    functions, container = pins("functions/requirements.txt"), pins("infra/container/requirements.txt")
+
+    assert functions < container < pins("requirements-dev.lock")
+    assert {pin.partition("==")[0] for pin in container - functions} == {"uvicorn", "click"}
+
+
+def test_the_image_has_the_functions_runtime() -> None:
+    dockerfile = (template.ROOT / "infra" / "container" / "Dockerfile").read_text()
+    runtime = template.load()["Globals"]["Function"]["Runtime"]
+
+    assert f"\nARG BASE={runtime.replace('python', 'python:')}-slim" in dockerfile
