@@ -127,13 +127,13 @@ def test_an_api_that_goes_away_is_missed_and_found_again(dashboard: Window, serv
     connection = window.page.locator("#connection")
 
     served.stop()
-    window.later()
+    window.later(3)
     expect(connection).to_have_text("The API cannot be reached. Trying again.")
     expect(window.row(before.id)).to_be_visible()
     home.work()
     after = home.submit()
     served.start()
-    window.later(60)
+    window.later(31)
 
     expect(connection).to_have_text("Live")
     expect(window.status(before.id)).to_have_text("completed")
@@ -149,7 +149,7 @@ def test_an_api_that_refuses_is_quoted(dashboard: Window, home: Installation) ->
 
     connection = window.page.locator("#connection")
     expect(connection).to_contain_text("A service behind this API does not answer (503)")
-    window.later(30)
+    window.later(10)
     expect(connection).to_have_text("Live")
 
 

@@ -81,7 +81,7 @@ class Dashboard:
     def is_live(self) -> None:
         expect(self.page.locator("#connection")).to_have_text("Live")
 
-    def later(self, seconds: int = 8) -> None:
+    def later(self, seconds: int = 7) -> None:
         """Let the page live through so much time, and get its answers, without anybody's waiting for it."""
         for _ in range(seconds):
             self.page.clock.run_for(1_000)

@@ -47,16 +47,18 @@ export function tasks(heard) {
   }
 
   function tell(page) {
-    const what = `${count(page.tasks.length)} ${at.status || "tasks"}`;
-    const where = at.cursor === "" ? "the newest" : settled ? "older ones, all ended: asked for once" : "older ones";
-    say(page.tasks.length ? `${what}, ${where}` : "");
+    const what = `${at.status} ${page.tasks.length === 1 ? "task" : "tasks"}`.trim();
+    const number = count(page.tasks.length);
+    const all = settled ? "; all have ended, so they are not asked for again" : "";
+    const words = at.cursor === "" ? `${number} ${what}, the newest` : `${number} older ${what}${all}`;
+    setText(document.querySelector("#position"), page.tasks.length ? words : "");
     document.querySelector("#newest").disabled = document.querySelector("#newer").disabled = at.cursor === "";
     document.querySelector("#older").disabled = following === null;
     explain(page.tasks.length ? null : nothing());
   }
 
   function nothing() {
-    if (following !== null) return [element("p", {}, `None of the thousand tasks here is ${at.status}. Older ones may be.`)];
+    if (following !== null) return [element("p", {}, `None of the thousand tasks here is ${at.status || "left"}. Older ones may be.`)];
     if (at.cursor !== "") return [element("p", {}, "There are no older ones.")];
     if (at.status !== "") return [element("p", {}, `No task is ${at.status}.`)];
     const body = '{"type": "FibonacciTask", "payload": {"n": 10}}';
@@ -122,10 +124,6 @@ export function tasks(heard) {
 function open(event) {
   const id = event.target.closest("tr")?.dataset.id;
   if (id && !event.target.closest("a") && getSelection().isCollapsed) place.go({ task: id });
-}
-
-function say(text) {
-  setText(document.querySelector("#position"), text);
 }
 
 class Row {
