@@ -33,6 +33,8 @@ MAX_CONCURRENT: Final = 100_000
 MAX_LABELS: Final = 20
 MAX_DELAY_SECONDS: Final = MAX_DELAY_MS // 1000
 MAX_PAUSES: Final = 20
+MAX_ERROR_TYPES: Final = 20
+ErrorTypes = Annotated[list[Name], at_most(MAX_ERROR_TYPES, "names"), Field(max_length=MAX_ERROR_TYPES)]
 MAX_IDS: Final = 100
 
 
@@ -41,7 +43,7 @@ def _drop_default(schema: dict[str, Any]) -> None:
 
 
 class RetryRequest(BaseModel):
-    """What a task changes of its type's retry policy: a list of pauses, or backoff with full jitter.
+    """What a task changes of its type's retry policy: a list of pauses or backoff with full jitter, after which errors.
 
     A field that is missing or null is as the task type says. How often is `max_attempts`.
     """
@@ -60,6 +62,16 @@ class RetryRequest(BaseModel):
         description="The longest first pause; it doubles with each attempt. Each is drawn evenly from 0 to that.",
     )
     cap_seconds: Seconds | None = Field(default=None, description="The longest pause of all.")
+    retry_on: ErrorTypes | None = Field(
+        default=None,
+        min_length=1,
+        description="Only after errors of these types it is tried again: as `error.type` names them, or a class that "
+        "they derive from.",
+        examples=[["OSError"]],
+    )
+    no_retry_on: ErrorTypes | None = Field(
+        default=None, min_length=1, description="After errors of these types it is not tried again."
+    )
     max_age_seconds: Seconds | None = Field(
         default=None,
         description="After an error, no further attempt is planned for later than this after the task was accepted, or "

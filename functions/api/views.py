@@ -68,6 +68,8 @@ class OwnRetryView(BaseModel):
     pauses: list[float] | None = None
     base_seconds: float | None = None
     cap_seconds: float | None = None
+    retry_on: list[str] | None = None
+    no_retry_on: list[str] | None = None
     max_age_seconds: float | None = None
 
 
@@ -125,6 +127,8 @@ class RetryView(BaseModel):
         "Null: there is a list."
     )
     cap_seconds: float | None = Field(description="The longest pause of all. Null: there is a list.")
+    retry_on: list[str] | None = Field(description="Only after these errors it is tried again. Null: after any.")
+    no_retry_on: list[str] = Field(description="After these errors it is not.")
     max_age_seconds: float | None = Field(
         description="No further attempt is planned for later than this after the task was accepted, or retried by "
         "hand; null: age does not matter."

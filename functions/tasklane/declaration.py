@@ -16,4 +16,4 @@ class Declaration:
     timeout_seconds: int = 60
     """How long a lease lasts where the worker that asks for it does not say."""
     retry: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of ``RetryPolicy`` by name, numbers and lists of numbers; those that are missing are as every type's."""
+    """Fields of ``RetryPolicy`` by name, numbers, lists of numbers and of names. Missing ones are as every type's."""

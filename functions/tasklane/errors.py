@@ -154,6 +154,15 @@ class RetryLater(HandlerError):
         self.retry_after = retry_after
 
 
+class WorkerFailure(HandlerError):
+    """An external worker's attempt failed; ``type`` is its own word for the error."""
+
+    def __init__(self, type: str, message: str, retry_after: float | None = None) -> None:  # noqa: A002 - the field's
+        super().__init__(message)
+        self.type = type
+        self.retry_after = retry_after
+
+
 class Continue(HandlerError):
     """Raised by a handler: go on in a new run, with ``state`` (JSON) in ``context.state``, ``after`` seconds from now.
 
@@ -209,6 +218,13 @@ class SweepFailed(TasklaneError):
 
 class ConfigurationError(TasklaneError):
     """A setting is missing or makes no sense; the message names it."""
+
+
+def error_names(error: BaseException) -> frozenset[str]:
+    """The names by which a retry policy may call an error: its class's, those of its bases, or its worker's word."""
+    if isinstance(error, WorkerFailure):
+        return frozenset({error.type})
+    return frozenset(one.__name__ for one in type(error).__mro__)
 
 
 def public_details(error: BaseException) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from tasklane.dispatch import send_what_follows
 from tasklane.errors import (
     AttemptLost,
     DocumentTooLarge,
-    HandlerError,
     LeaseLost,
     NonRetryable,
     TaskNotFound,
     Unavailable,
+    WorkerFailure,
 )
 from tasklane.ids import new_lease_id
 from tasklane.line import is_pull
@@ -84,14 +84,6 @@ class Failure:
     message: str
     retryable: bool = True
     retry_after: float | None = None
-
-
-class WorkerFailure(HandlerError):
-    """An external worker's attempt failed."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.retry_after = failure.retry_after
 
 
 class Leases:
@@ -205,7 +197,11 @@ class Leases:
         if task.cancel_requested:
             logger.info("A running task was cancelled.", extra={"action": "task_cancelled", **_ids(task)})
             return transitions.cancelled(task, now, self._timing)
-        error = WorkerFailure(failure) if failure.retryable else NonRetryable(failure.message)
+        error = (
+            WorkerFailure(failure.type, failure.message, failure.retry_after)
+            if failure.retryable
+            else NonRetryable(failure.message)
+        )
         retry_at = next_attempt_at(task, self._types.policy_of(task), error, now, self._random)
         follows, extra = what_follows(task, retry_at)
         logger.warning("An attempt failed%s.", follows, extra={**extra, "action": "attempt_failed", **_ids(task)})

@@ -12,6 +12,7 @@ from tasklane.errors import (
     InvalidResult,
     NonRetryable,
     TooManyContinuations,
+    error_names,
 )
 from tasklane.task import Task
 
@@ -25,7 +26,13 @@ _HOPELESS = (NonRetryable, InvalidResult, InvalidPayload, TooManyContinuations)
 """Errors that the next attempt would meet again."""
 
 
+ErrorType: TypeAlias = type[BaseException] | str
+"""An exception class, or the name of one: what ``error.type`` says, or would say of a class it derives from."""
+
+
 def _is_error_type(error: object) -> bool:
+    if isinstance(error, str):
+        return bool(error)
     return isinstance(error, type) and issubclass(error, BaseException)
 
 
@@ -44,9 +51,9 @@ class RetryPolicy:
     """Seconds before the second attempt, the third, …; the last one serves for all that follow."""
     max_age_seconds: float | None = None
     """No other attempt begins later than this after the task was accepted, or retried by hand; None: whenever."""
-    retry_on: tuple[type[BaseException], ...] = (BaseException,)
+    retry_on: tuple[ErrorType, ...] = (BaseException,)
     """Only these errors are worth another attempt."""
-    no_retry_on: tuple[type[BaseException], ...] = ()
+    no_retry_on: tuple[ErrorType, ...] = ()
     """These are not, though they may be in ``retry_on``."""
     timeout_seconds: int | None = None
     """How long an attempt may take where the task type itself does not say; None: as every type's."""
@@ -56,7 +63,9 @@ class RetryPolicy:
         for name in ("retry_on", "no_retry_on"):
             errors = getattr(self, name)
             if not isinstance(errors, tuple) or not all(_is_error_type(error) for error in errors):
-                raise ConfigurationError(f"{name} of a RetryPolicy must be a tuple of exception classes")
+                raise ConfigurationError(
+                    f"{name} of a RetryPolicy must be a tuple of exception classes, or of their names"
+                )
         numbers = (self.max_attempts - 1, self.base_seconds, self.cap_seconds, *self.pauses, self.max_age_seconds or 0)
         if not all(0 <= number < math.inf for number in numbers):
             raise ConfigurationError("the numbers of a RetryPolicy are not negative, and max_attempts is at least 1")
@@ -103,7 +112,9 @@ def is_retryable(error: BaseException) -> bool:
 
 def own_policy(task: Task, policy: RetryPolicy) -> RetryPolicy:
     """The type's policy with what the task changes of it: who asks for backoff does not mean the type's list."""
-    own = dict(task.retry or {})
+    own: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in (task.retry or {}).items()
+    }
     if own.keys() & {"base_seconds", "cap_seconds"}:
         own = {"pauses": ()} | own
     return replace(policy, **own)
@@ -117,7 +128,7 @@ def next_attempt_at(task: Task, policy: RetryPolicy, error: BaseException, now: 
     policy = own_policy(task, policy)
     # What ends an attempt from outside (a lost worker, a time limit) is no error of the handler's to be judged by.
     handlers_own = not isinstance(error, AttemptFailed)
-    listed = isinstance(error, policy.retry_on) and not isinstance(error, policy.no_retry_on)
+    listed = _is_one_of(error, policy.retry_on) and not _is_one_of(error, policy.no_retry_on)
     if task.attempt >= task.max_attempts or not is_retryable(error) or (handlers_own and not listed):
         return None
     asked = _asked_pause(error)
@@ -126,6 +137,11 @@ def next_attempt_at(task: Task, policy: RetryPolicy, error: BaseException, now: 
     if policy.max_age_seconds is not None and at > begun + policy.max_age_seconds * 1000:
         return None
     return at
+
+
+def _is_one_of(error: BaseException, types: tuple[ErrorType, ...]) -> bool:
+    names = error_names(error)
+    return any(one in names if isinstance(one, str) else isinstance(error, one) for one in types)
 
 
 def _asked_pause(error: BaseException) -> float | None:

@@ -94,7 +94,7 @@ class TaskTypes:
 def task_type_of(declaration: Declaration) -> TaskType:
     """The task type that was declared."""
     retry: dict[str, Any] = {
-        name: tuple(value) if name == "pauses" else value for name, value in declaration.retry.items()
+        name: tuple(value) if isinstance(value, list) else value for name, value in declaration.retry.items()
     }
     return TaskType(
         name=declaration.name,

@@ -19,6 +19,7 @@ from tasklane.errors import (
     RetryLater,
     Unavailable,
     UnknownTaskType,
+    WorkerFailure,
 )
 from tasklane.retry import MAX_PAUSE_SECONDS, RetryPolicy, backoff_ms, is_retryable, next_attempt_at
 from tasklane.task import Task
@@ -103,6 +104,32 @@ def test_only_the_errors_of_the_policy_are_retried() -> None:
     assert decide(task, policy, ValueError()) is None
 
 
+def test_errors_may_be_named() -> None:
+    policy = RetryPolicy(retry_on=("OSError", KeyError), no_retry_on=("FileNotFoundError",))
+    task = a_running_task()
+    assert decide(task, policy, ConnectionError()) is not None
+    assert decide(task, policy, KeyError()) is not None
+    assert decide(task, policy, FileNotFoundError()) is None
+    assert decide(task, policy, ValueError()) is None
+
+
+def test_a_task_may_say_which_errors_are_worth_another_attempt() -> None:
+    task = a_running_task(retry={"retry_on": ["OSError"], "no_retry_on": ["FileNotFoundError"]})
+    strict = RetryPolicy(retry_on=(ValueError,))
+    assert decide(task, strict, ConnectionError()) is not None
+    assert decide(task, strict, FileNotFoundError()) is None
+    assert decide(task, strict, ValueError()) is None
+    only = a_running_task(retry={"no_retry_on": ["UnicodeError"]})
+    assert decide(only, strict, ValueError()) is not None
+    assert decide(only, strict, UnicodeDecodeError("utf-8", b"", 0, 1, "no")) is None
+
+
+def test_an_external_workers_error_is_called_as_the_worker_does() -> None:
+    task = a_running_task(retry={"no_retry_on": ["DiskFull", "WorkerFailure"]})
+    assert decide(task, POLICY, WorkerFailure("DiskFull", "no room left")) is None
+    assert decide(task, POLICY, WorkerFailure("DiskBusy", "wait")) is not None
+
+
 def test_a_lost_worker_is_retried_whatever_errors_the_policy_names() -> None:
     assert decide(a_running_task(), RetryPolicy(retry_on=(OSError,)), AttemptLost()) is not None
 
@@ -159,7 +186,8 @@ def test_an_error_that_cannot_be_asked_for_its_pause_gets_the_usual_one() -> Non
         {"retry_on": [ValueError]},
         {"retry_on": ValueError},
         {"no_retry_on": (ValueError(),)},
-        {"no_retry_on": ("ValueError",)},
+        {"no_retry_on": ("",)},
+        {"retry_on": "ValueError"},
         {"max_attempts": 0},
         {"base_seconds": -1},
         {"cap_seconds": float("nan")},

@@ -21,7 +21,7 @@ from api.views import TaskTypesView, TaskTypeView
 from tasklane.declaration import Declaration
 from tasklane.errors import UnknownTaskType
 from tasklane.registry import TaskType
-from tasklane.retry import RetryPolicy
+from tasklane.retry import ErrorType, RetryPolicy
 
 logger = logging.getLogger("tasklane.api")
 
@@ -127,8 +127,14 @@ def _retry(policy: RetryPolicy) -> dict[str, Any]:
         "pauses": list(policy.pauses) if listed else None,
         "base_seconds": None if listed else policy.base_seconds,
         "cap_seconds": None if listed else policy.cap_seconds,
+        "retry_on": None if BaseException in policy.retry_on else [_name(one) for one in policy.retry_on],
+        "no_retry_on": [_name(one) for one in policy.no_retry_on],
         "max_age_seconds": policy.max_age_seconds,
     }
+
+
+def _name(error: ErrorType) -> str:
+    return error if isinstance(error, str) else error.__name__
 
 
 def _schema(task_type: TaskType, mode: Literal["validation", "serialization"]) -> dict[str, Any] | None:

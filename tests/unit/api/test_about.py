@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.problems import KINDS
-from api.views import RetryView, TaskTypesView, TaskView
+from api.views import TaskTypesView, TaskView
 from tasklane.adapters.memory import MemoryTaskStore
 from tasklane.errors import Unavailable
 from tasklane.retry import RetryPolicy
@@ -22,7 +22,8 @@ def test_task_types_are_listed_by_name_with_their_defaults_and_schemas(api: Inst
     assert [one.name for one in types] == ["count", "echo", "resize"]
     count = types[0]
     assert (count.description, count.external, count.priority, count.timeout_seconds) == ("Count.", False, 2, 30)
-    assert count.retry == RetryView(max_attempts=5, pauses=None, base_seconds=2, cap_seconds=900, max_age_seconds=None)
+    assert (count.retry.max_attempts, count.retry.pauses, count.retry.base_seconds) == (5, None, 2)
+    assert (count.retry.cap_seconds, count.retry.retry_on, count.retry.no_retry_on) == (900, None, [])
     assert count.max_continuations == 100
     assert count.payload_schema is not None
     assert count.payload_schema["properties"]["n"]["maximum"] == 100
@@ -41,6 +42,8 @@ def test_a_task_type_with_a_list_of_pauses_shows_it(api: Installation) -> None:
         "pauses": [1, 2.5],
         "base_seconds": None,
         "cap_seconds": None,
+        "retry_on": None,
+        "no_retry_on": [],
         "max_age_seconds": 3600,
     }
     assert listed["max_continuations"] == 7

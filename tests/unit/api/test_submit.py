@@ -120,6 +120,7 @@ def test_the_answer_has_the_documented_shape(api: Installation) -> None:
         {"cap_seconds": 20},
         {"base_seconds": 0, "cap_seconds": 20, "max_age_seconds": 0.5},
         {"max_age_seconds": 60},
+        {"retry_on": ["OSError", "ShopClosed"], "no_retry_on": ["FileNotFoundError"]},
     ],
 )
 def test_a_task_may_have_a_retry_policy_of_its_own(api: Installation, retry: dict[str, Any]) -> None:
@@ -154,6 +155,11 @@ def test_a_policy_that_changes_nothing_is_none(api: Installation, retry: Any) ->
         ({"base_seconds": -0.1}, "/retry/base_seconds"),
         ({"cap_seconds": 1e300}, "/retry/cap_seconds"),
         ({"max_age_seconds": "1"}, "/retry/max_age_seconds"),
+        ({"retry_on": "OSError"}, "/retry/retry_on"),
+        ({"retry_on": []}, "/retry/retry_on"),
+        ({"retry_on": ["OSError"] * 21}, "/retry/retry_on"),
+        ({"no_retry_on": [5]}, "/retry/no_retry_on/0"),
+        ({"no_retry_on": [""]}, "/retry/no_retry_on/0"),
         ({"max_attempts": 3}, "/retry/max_attempts"),
         ({str(number): 1 for number in range(100_000)}, "/retry"),
     ],

@@ -46,6 +46,12 @@ def test_what_would_fail_again_is_not_tried_again(home: Installation) -> None:
     assert home.deliver().delivered == 1
 
 
+def test_a_task_may_name_the_errors_that_are_not_worth_another_attempt(home: Installation) -> None:
+    task = leased(home, retry={"no_retry_on": ["DiskFull"]})
+
+    assert fail(home, task).status is Status.FAILED
+
+
 def test_failing_twice_is_failing_once(home: Installation) -> None:
     task = leased(home)
     first = fail(home, task)
