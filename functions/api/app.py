@@ -33,7 +33,8 @@ def create_app(services: Services | None = None) -> FastAPI:
     app.state.services = services or Services()
     app.state.large_bodies = asyncio.Semaphore(LARGE_AT_ONCE)
     app.state.contract_views = contracts.VIEWS
-    app.add_middleware(Edge)
+    app.state.not_safe = contracts.NOT_SAFE
+    app.add_middleware(Edge, not_safe=contracts.NOT_SAFE)
     add_handlers(app)
     # The types' own addresses end in any name, so that what comes after such a name is looked for first.
     for routes in (tasks, lists, changes, callbacks, documents, leases, lanes, pauses, limits, task_types, health):

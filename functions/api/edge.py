@@ -1,6 +1,7 @@
 """The outermost layer: correlation ids, HEAD, and a problem document for what nobody foresaw."""
 
 import logging
+from collections.abc import Collection
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,10 +16,14 @@ HEADER: Final = correlation.HEADER.lower().encode()
 
 
 class Edge:
-    """ASGI middleware around everything that can answer."""
+    """ASGI middleware around everything that can answer.
 
-    def __init__(self, app: ASGIApp) -> None:
+    ``not_safe``: addresses whose GET changes something, so that HEAD is not answered there.
+    """
+
+    def __init__(self, app: ASGIApp, not_safe: Collection[str] = ()) -> None:
         self._app = app
+        self._not_safe = not_safe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request; no exception leaves before an answer has."""
@@ -41,9 +46,10 @@ class Edge:
                 return
             await send(message)
 
+        as_get = head and scope["path"] not in self._not_safe
         try:
             # What answers GET answers HEAD (RFC 9110, section 9.3.2); the OpenAPI document need not list both.
-            await self._app({**scope, "method": "GET"} if head else scope, receive, send_on)
+            await self._app({**scope, "method": "GET"} if as_get else scope, receive, send_on)
         except ClientDisconnect:
             return  # nobody is there to be answered
         except Exception:

@@ -222,6 +222,8 @@ def _allowed(request: Request) -> list[str]:
     template = min((one for one in paths if _fits(address, one)), key=lambda one: one.count("{"), default=None)
 
     def takes(method: str) -> bool:
+        if method == "HEAD" and address in request.app.state.not_safe:
+            return False
         method = "GET" if method == "HEAD" else method
         if template is not None:
             return method.lower() in paths[template]

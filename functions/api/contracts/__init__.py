@@ -18,6 +18,8 @@ VIEWS: Final[Mapping[str, View]] = {
     task_throttler.NAME: task_throttler.view,
 }
 """How a task answers, by the contract that it was submitted through."""
+NOT_SAFE: Final = frozenset({pull_broker.FETCH})
+"""Where GET changes something, against RFC 9110: there is no HEAD, which probes and previews send at will."""
 TAGS: Final = [
     {"name": pull_broker.TAG, "description": "External workers fetch work, and submit its results."},
     {"name": task_queue.TAG, "description": "Priorities 1 to 5; numbers to compute. Shares its paths with contract 4."},

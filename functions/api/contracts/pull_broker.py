@@ -35,6 +35,7 @@ STATUSES: Final = {
 }
 NOTHING: Final = {"task_id": None, "function": None, "data": None}
 TEXT: Final = {"type": "string"}
+FETCH: Final = "/get_task"
 AGAIN: Final = "~"
 """Separates a task's id from the number of its lease, in the ids that its second and later holders get."""
 
@@ -81,7 +82,7 @@ def enqueue(request: JsonRequest, body: EnqueueRequest, idempotency_key: Idempot
 
 
 @router.get(
-    "/get_task",
+    FETCH,
     response_model=BrokerTask | BrokerWork,
     summary="Fetch a task",
     response_description="A task, which is this worker's while its lease lasts; all null: there is none.",

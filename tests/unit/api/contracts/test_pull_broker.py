@@ -53,6 +53,18 @@ def test_the_lease_is_what_the_type_says(api: Installation) -> None:
     assert get_task(api)["task_id"].startswith(task_id)
 
 
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+@pytest.mark.parametrize("query", [{}, {"function": "resize-it"}, {"wait": "1"}])
+def test_only_get_takes_a_task(api: Installation, method: str, query: dict[str, str]) -> None:
+    task_id = enqueue(api)
+
+    answer = api.client.request(method, "/get_task", params=query)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert result(api, task_id)["status"] == "pending"
+    assert get_task(api)["task_id"] == task_id
+
+
 def test_a_name_that_has_a_handler_is_the_external_workers_all_the_same(api: Installation) -> None:
     task_id = enqueue(api, "echo", ["for a worker"])
     api.submitted(type="echo")
