@@ -95,7 +95,8 @@ def start(
             stderr=subprocess.STDOUT if output is not None else None,
             pass_fds=[theirs.fileno(), *keep_fds],
             start_new_session=own_group,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",  # whoever prints it must bear what a library writes there by itself
         )
     except BaseException:
         ours.close()

@@ -8,8 +8,6 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -74,13 +72,15 @@ def following(clients: Clients, groups: Mapping[str, str], terminal: Terminal) -
                 terminal.log(source, line, seconds)
 
     def follow() -> None:
-        pause = PAUSE_SECONDS
+        pause, trouble = PAUSE_SECONDS, ""
         while not stop.wait(pause):
             started = time.monotonic()
             try:
                 print_new()
-            except (BotoCoreError, ClientError) as exc:
-                terminal.log("engine", f"The functions' logs could not be read, trying again: {exc}")
+                trouble = ""
+            except Exception as exc:  # noqa: BLE001 - one that nobody foresaw must not silence the functions for good
+                if trouble != (trouble := repr(exc)):
+                    terminal.log("engine", f"The functions' logs could not be read, trying again: {exc!r}")
             pause = min(MOST_SECONDS, max(PAUSE_SECONDS, PAUSE_FACTOR * (time.monotonic() - started)))
 
     thread = threading.Thread(target=follow, name="logs", daemon=True)
@@ -90,7 +90,7 @@ def following(clients: Clients, groups: Mapping[str, str], terminal: Terminal) -
     finally:
         stop.set()
         thread.join(5)
-        with suppress(BotoCoreError, ClientError):
+        with suppress(Exception):
             print_new()
 
 

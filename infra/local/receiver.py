@@ -70,5 +70,5 @@ def _describe(body: bytes) -> str:
         of = f"{event['type']} {task['id']}" if task is not event else f"{task['status']} {task['task_id']}"
         told = "result_url" if "result_url" in task else "result"
         return f"{of} {told}={json.dumps(task[told])[:200]}"
-    except (AttributeError, ValueError, KeyError, TypeError):
+    except (AttributeError, ValueError, KeyError, TypeError, RecursionError):
         return f"a body that is no callback of Tasklane ({len(body)} bytes)"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -35,14 +37,18 @@ PLATFORM = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START"
 
 
 class Terminal:
-    """Prints lines; safe to use from several threads."""
+    """Prints lines; safe to use from several threads. Whatever comes, and wherever it goes, nothing is raised.
+
+    The threads that print have more to do than that: one that ended would silence a function for the rest of the run.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(soft_wrap=True, highlight=False)
+        self._complained = False
 
     def say(self, message: str = "", style: str = "") -> None:
         """Print what the run itself has to say."""
-        self._console.print(Text(message, style))
+        self._print(Text(self._printable(message), style))
 
     def log(self, source: str, line: str, seconds: float | None = None) -> None:
         """Print one log line of a function (a JSON record, or plain text); metrics and platform lines are left out.
@@ -51,12 +57,30 @@ class Terminal:
         """
         if not line.strip() or line.startswith(PLATFORM):
             return
-        record = _record(UNPACKED.sub("functions/", line))
+        line = UNPACKED.sub("functions/", line)
+        record = _record(line)
         if "_aws" in record:  # a metric in CloudWatch's embedded format
             return
         clock = time.strftime("%H:%M:%S", time.localtime(seconds))
         text = Text().append(f"{clock} ", "dim").append(f"{source:<9} ", COLOURS.get(source, ""))
-        self._console.print(text.append_text(_body(record) if record else Text(line.rstrip())))
+        text.append_text(_body(record) if record else Text(line.rstrip()))
+        if (printable := self._printable(text.plain)) != text.plain:
+            text = Text(printable)
+        self._print(text)
+
+    def _printable(self, text: str) -> str:
+        """An error's text may hold half a character, and a terminal may know only some of the whole ones."""
+        encoding = self._console.encoding
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+
+    def _print(self, text: Text) -> None:
+        try:
+            self._console.print(text)
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - rich ends the process where a pipe is closed
+            if not self._complained:
+                self._complained = True
+                with suppress(Exception):
+                    print(f"Lines are missing here, they could not be printed: {exc!r}", file=sys.stderr)
 
 
 class TerminalHandler(logging.Handler):
@@ -84,7 +108,7 @@ def _record(line: str) -> dict[str, Any]:
         return {}
     try:
         record: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also of a number with too many digits
         return {}
     return record
 
