@@ -7,6 +7,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+from infra.proxies import spare_loopback
+
 IN_CI = os.environ.get("CI") == "true"
 
 # Set before any test module builds a client: a developer's own account must never be reached by a test.
@@ -20,6 +22,7 @@ os.environ.update(
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     AWS_EC2_METADATA_DISABLED="true",
 )
+spare_loopback(os.environ)
 
 # A shared machine is no place for deadlines; in CI the same examples run every time.
 settings.register_profile("tasklane", deadline=None, derandomize=IN_CI)

@@ -14,6 +14,7 @@ import httpx
 
 from infra.cli.errors import CommandError, Refused, sentence_of
 from infra.cli.signing import signature_for
+from infra.proxies import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,6 +66,8 @@ class Api:
             auth=signature_for(url),
             timeout=TIMEOUT_SECONDS,
             limits=httpx.Limits(max_connections=32),
+            # A proxy would look for this machine's address on itself.
+            mounts={"http://": None, "https://": None} if is_loopback(parsed.host) else None,
             headers={"accept": "application/json"},
         )
 

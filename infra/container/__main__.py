@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
 from infra.container.settings import complete, read_process_settings
+from infra.proxies import spare_loopback
 from tasklane.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _play(role: str, stop: threading.Event) -> int:
+    spare_loopback(os.environ)  # the endpoint may be an engine on this machine
     settings = read_process_settings()
     complete(role)
     from tasklane.bootstrap import function_services  # noqa: PLC0415 - takes a while, like the next

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from infra.local.errors import LocalRunError
+from infra.proxies import spare_loopback
 
 
 def main() -> int:
     """Run until Ctrl-C (0); 1 and one sentence that says what to do if that is not possible."""
+    spare_loopback(os.environ)
     try:
         from infra.local import options, terminal  # noqa: PLC0415 - an import that fails is an answer too
         from infra.local.run import run  # noqa: PLC0415

@@ -5,16 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import sys
 import termios
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.local_run import READY, ROOT, LocalRun
+from tests.e2e.local_run import READY, ROOT, LocalRun, local_run
 from tests.support.waiting import PATIENCE_SECONDS, wait_for
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]
 
@@ -47,6 +45,26 @@ def test_ctrl_c_ends_a_run_whose_output_goes_to_a_file(tmp_path: Path) -> None:
         os.close(keyboard)
         if process.poll() is None:
             process.kill()
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(tmp_path: Path) -> None:
+    nobody = dict.fromkeys(
+        ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9"
+    )
+
+    with local_run(tmp_path, **nobody, NO_PROXY="", no_proxy="") as run:
+        command = [Path(sys.executable).with_name("tasklane"), "submit", "FibonacciTask", "--payload", '{"n": 10}']
+        done = subprocess.run(
+            [*command, "--wait", "--url", run.url],
+            env=run.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), run.output
+        run.interrupt()
+    assert "Stopped." in run.output
 
 
 def _take_terminal() -> None:

@@ -22,6 +22,7 @@ from infra.cli.demo.watch import Demonstration, State
 from infra.cli.errors import INTERRUPTED, WRONG_USE, CommandError
 from infra.cli.options import Json, connect
 from infra.cli.output import print_json
+from infra.proxies import spare_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,6 +119,7 @@ def _local(workers: int, log: Path | None) -> Iterator[tuple[str, Callable[[], N
     from infra.local.installation import installation  # noqa: PLC0415
     from infra.local.terminal import Terminal  # noqa: PLC0415
 
+    spare_loopback(os.environ)
     with ExitStack() as stack:
         try:
             output = stack.enter_context((log or Path(os.devnull)).open("w", encoding="utf-8"))
