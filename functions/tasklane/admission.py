@@ -12,6 +12,7 @@ from tasklane.gate import Gate
 from tasklane.lines import Lines
 from tasklane.message import TaskMessage
 from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
+from tasklane.release import Release
 from tasklane.throttle import HOLD_MS
 from tasklane.transitions import Timing
 
@@ -41,6 +42,7 @@ class Admission:
         callback_queue: CallbackQueue,
         gate: Gate,
         lines: Lines,
+        release: Release,
         clock: Clock,
         timing: Timing,
     ) -> None:
@@ -49,6 +51,7 @@ class Admission:
         self._callback_queue = callback_queue
         self._gate = gate
         self._lines = lines
+        self._release = release
         self._clock = clock
         self._timing = timing
 
@@ -74,7 +77,7 @@ class Admission:
         held = {message: line for message, line in lines.items() if line is not None}
         unhandled = self._lines.hold(held) if held else frozenset()
         if held:
-            self._lines.let_go_if_over(held, self._gate)
+            self._release.let_go_if_over(held, self._gate)
         return Admitted(startable=tuple(m for m in messages if m not in held), unhandled=unhandled)
 
     def _expire(self, messages: Sequence[TaskMessage], now: int) -> None:

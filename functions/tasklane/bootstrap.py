@@ -21,6 +21,7 @@ from tasklane.manage import ManageTasks, ReadTasks
 from tasklane.pause import PauseTasks
 from tasklane.redrive import Redrive
 from tasklane.registry import Registry, load_handlers
+from tasklane.release import Release
 from tasklane.remove import RemoveTasks
 from tasklane.settings import Settings
 from tasklane.submit import Submit
@@ -115,12 +116,12 @@ class Services(AwsPorts):
     @cached_property
     def pause(self) -> PauseTasks:
         """Pauses and resumes lanes and task types."""
-        return PauseTasks(control=self.control, lines=self._lines, clock=self.clock)
+        return PauseTasks(control=self.control, release=self._release, clock=self.clock)
 
     @cached_property
     def limits(self) -> ManageLimits:
         """Sets limits."""
-        return ManageLimits(control=self.control, lines=self._lines, clock=self.clock)
+        return ManageLimits(control=self.control, lines=self._lines, release=self._release, clock=self.clock)
 
     @cached_property
     def list_callbacks(self) -> ListCallbacks:
@@ -199,7 +200,13 @@ class Services(AwsPorts):
 
     @cached_property
     def _lines(self) -> Lines:
-        return Lines(store=self.store, queue=self.queue, clock=self.clock, timing=self.settings.timing)
+        timing = self.settings.timing
+        return Lines(store=self.store, queue=self.queue, control=self.control, clock=self.clock, timing=timing)
+
+    @cached_property
+    def _release(self) -> Release:
+        timing = self.settings.timing
+        return Release(store=self.store, queue=self.queue, control=self.control, clock=self.clock, timing=timing)
 
 
 def _health(check: Callable[[], None]) -> str:

@@ -1,5 +1,6 @@
 """A worker whose task has ended takes the next one that waited for the same limit, without the way over a lane."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +9,7 @@ from typing import Final
 
 from tasklane.claims import Claimed, Claims
 from tasklane.ending import Ending
+from tasklane.message import TaskMessage
 from tasklane.run import Run
 from tasklane.starter import REPORT_RESERVE_SECONDS
 
@@ -31,6 +33,14 @@ class Chain:
         self._begin = begin
         self._remaining = remaining
         self._until = time.monotonic() + CHAIN_SECONDS
+
+    def at_free_places(self, messages: Sequence[TaskMessage]) -> list[Run]:
+        """Begin those who stand first in the lines of the limits of which these messages say that they have room."""
+        called: dict[str, list[str]] = {}
+        for message in messages:
+            called.setdefault(message.place or "", []).append(message.task_id)
+        found = (self._claims.next_in_line(key, len(ids), math.inf, ids) for key, ids in sorted(called.items()))
+        return [run for claimed in found for run in self._begin(claimed)]
 
     def after_joining(self, joined: Mapping[str, Sequence[str]]) -> list[Run]:
         """Look once after the lines that these tasks have just joined: their limit may have got room meanwhile."""

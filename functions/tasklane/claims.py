@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from tasklane import transitions
 from tasklane.admission import Admission
@@ -11,15 +12,19 @@ from tasklane.errors import Contended, Unavailable
 from tasklane.gate import Gate
 from tasklane.ids import new_lease_id
 from tasklane.limiter import Limiter, Plan, Start
-from tasklane.line import NOTED_MS, limit_key, limit_line
+from tasklane.line import limit_key, limit_line
 from tasklane.lines import Lines
 from tasklane.message import TaskMessage
 from tasklane.ports import Blocked, CallbackQueue, Claim, Clock, ControlStore, TaskQueue, TaskStore
+from tasklane.release import Release
 from tasklane.standing import Standing
 from tasklane.task import Task
 from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
+
+AGAIN_MS: Final = 5_000
+"""How much later somebody tries to take the first in line where the table did not answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,8 +67,7 @@ class Claims:
         self._control = control
         self._clock = clock
         self._timing = timing
-        self._noted: dict[str, int] = {}
-        self._lines = Lines(store=store, queue=queue, clock=clock, timing=timing)
+        self._lines = Lines(store=store, queue=queue, control=control, clock=clock, timing=timing)
         self._standing = Standing(store=store)
         self._gate = Gate(control=control, clock=clock)
         self._limiter = Limiter(control=control, store=store, clock=clock)
@@ -73,6 +77,7 @@ class Claims:
             callback_queue=callback_queue,
             gate=self._gate,
             lines=self._lines,
+            release=Release(store=store, queue=queue, control=control, clock=clock, timing=timing),
             clock=clock,
             timing=timing,
         )
@@ -90,18 +95,25 @@ class Claims:
 
         ``joined`` are those that have just joined it: the index may not know of them yet.
 
-        One that needs more than ``seconds``, or that should run alone, goes over its lane. One that waits for another
-        key too goes over to that key's line. What cannot be asked is left to the sweeper.
+        Where the first needs more than ``seconds``, somebody else is told of the place. One that should run alone goes
+        over its lane, one that waits for another key too to that key's line. What cannot be asked is left to the
+        sweeper.
         """
         found: list[Claimed] = []
         with suppress(Unavailable):
             for task in self._standing.first(key, room, joined):
                 message = TaskMessage.woken_up(task)
+                if self._gate.line_for(task.type, task.priority) is not None:
+                    self._gate.look_again()  # a pause that is over must not cost it its place
                 if message.lost or message.timeout_seconds > seconds:
                     if not self._has_room(key):
                         self._standing.forget(key)
                         break  # sent all the same, it would come back here, and be sent again, without end
-                    self._lines.let_these_go(limit_line(key), [message.task_id], woken=True)
+                    if not message.lost:
+                        self._standing.forget(key)
+                        self._lines.call(key, [task] * room)
+                        break
+                    self._lines.send_first(key, task.id)
                     room -= 1
                 else:
                     claimings = self.of([message], known=task)
@@ -113,14 +125,16 @@ class Claims:
                         self._standing.forget(key)
                         break  # it stands where it stood: there is no more room
                     if message in claimings.unhandled:
-                        self._lines.let_these_go(limit_line(key), [message.task_id], woken=True)
-                        break  # whoever takes it from its lane finds the table in a better state, maybe
+                        self._standing.forget(key)
+                        soon = None if message in claimings.contended else self._clock.now() + AGAIN_MS
+                        self._lines.call(key, [task] * room, soon)
+                        break
                 if room <= 0:
                     break
         return tuple(found)
 
     def wake(self, key: str, room: int) -> None:
-        """As ``next_in_line``, but the tasks go over their lanes to whoever has time for them."""
+        """As ``next_in_line``, but whoever has time for it is told of the places."""
         with suppress(Unavailable):
             self._lines.wake(key, room)
 
@@ -136,7 +150,7 @@ class Claims:
         again = {*unhandled, *plan.unhandled, *(s.message for s, a in pairs if isinstance(a, Unavailable))}
         joining = {message: line for message, line in behind.items() if known is None or line != known.line}
         if joining:
-            again |= self._hold(joining)
+            again |= self._lines.hold(joining)
         if plan.later:
             again |= self._lines.put_off(plan.later, plan.tasks)
         late = self._late(plan.starts, now)
@@ -165,18 +179,6 @@ class Claims:
         now = self._clock.now()
         self._limiter.claimed(now - before)
         return max(0, now - max(before, min(slots)))
-
-    def _hold(self, lines: dict[TaskMessage, str]) -> frozenset[TaskMessage]:
-        """Let these stand in the lines of their limits. That somebody does is noted first: the sweeper looks there."""
-        now = self._clock.now()
-        try:
-            for key in sorted({key for line in lines.values() if (key := limit_key(line)) is not None}):
-                if self._noted.get(key, 0) < now + NOTED_MS // 2:
-                    self._control.note_waiting(key, now + NOTED_MS)
-                    self._noted[key] = now + NOTED_MS
-        except Unavailable:
-            return frozenset(lines)
-        return self._lines.hold(lines)
 
     def _wish(self, start: Start, now: int, known: Task | None) -> Claim:
         message = start.message

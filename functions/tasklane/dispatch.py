@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from tasklane.errors import Unavailable
-from tasklane.line import keeps_from_lanes
+from tasklane.line import is_rate, keeps_from_lanes
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import CallbackQueue, TaskQueue
 from tasklane.task import CallbackState, Task
@@ -19,11 +19,22 @@ logger = logging.getLogger(__name__)
 def send_to_lanes(queue: TaskQueue, tasks: Iterable[Task], now: int, *, woken: bool = False) -> int:
     """Send each waiting task that a queue can carry to its time, and that nothing holds back; how many were taken.
 
-    ``woken``: they stood first in the line of a limit.
+    ``woken``: they come from the line of a limit, and those without a time slot need not ask who else stands there.
     """
     ready = [task for task in tasks if belongs_in_a_lane(task, now)]
-    messages = [TaskMessage.woken_up(task) if woken else TaskMessage.of(task) for task in ready]
+    messages = [
+        TaskMessage.woken_up(task) if woken and not is_rate(task.line) else TaskMessage.of(task) for task in ready
+    ]
     return _sent(ready, queue.send(messages) if ready else [])
+
+
+def send_free_places(queue: TaskQueue, key: str, tasks: Sequence[Task], not_before: int | None = None) -> int:
+    """Send word that the limit of ``key`` has a free place, once for each of ``tasks``; how many were taken.
+
+    They are those that wait for it: whoever receives one of these messages takes the first in line.
+    """
+    messages = [TaskMessage.of_free_place(task, key, not_before) for task in tasks]
+    return _sent(tasks, queue.send(messages) if messages else [])
 
 
 def send_what_follows(queue: TaskQueue, callback_queue: CallbackQueue, tasks: Sequence[Task], now: int) -> int:

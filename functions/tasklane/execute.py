@@ -152,15 +152,17 @@ class Execute:
     def _run(
         self, messages: Sequence[TaskMessage], positions: Sequence[int], remaining: Callable[[], float], beat: Beat
     ) -> BatchReport:
-        claimings = self._claims.of([messages[i] for i in positions])
-        # Unhandled messages come again only when their visibility ends: long after those others are through.
-        again = self._send_again(messages, [i for i in positions if messages[i] in claimings.contended])
-        unhandled = claimings.unhandled - claimings.contended
         ending = self._ending(remaining)
         chain = Chain(
             claims=self._claims, ending=ending, begin=lambda some: self._begin(some, remaining), remaining=remaining
         )
-        runs = self._begin(claimings.claimed, remaining)
+        # First those who wait: a newcomer of the same batch is not to take the place that they are told of.
+        runs = chain.at_free_places([messages[i] for i in positions if messages[i].place is not None])
+        claimings = self._claims.of([messages[i] for i in positions if messages[i].place is None])
+        # Unhandled messages come again only when their visibility ends: long after those others are through.
+        again = self._send_again(messages, [i for i in positions if messages[i] in claimings.contended])
+        unhandled = claimings.unhandled - claimings.contended
+        runs += self._begin(claimings.claimed, remaining)
         runs += chain.after_joining(claimings.waited_for)
         self._watch.until_all_end(runs, ending, chain.next_runs, beat)
         self._announcer.settle()

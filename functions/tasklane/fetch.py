@@ -20,9 +20,9 @@ from tasklane.errors import Unavailable
 from tasklane.gate import Gate
 from tasklane.ids import new_lease_id
 from tasklane.line import EVERY_PULL, is_pull, pull_line, rank
-from tasklane.lines import Lines
 from tasklane.message import MAX_DELAY_SECONDS, TaskMessage
 from tasklane.ports import CallbackQueue, Change, Claim, Clock, ControlStore, TaskQueue, TaskStore
+from tasklane.release import Release
 from tasklane.task import CallbackEvent, Status, Task
 from tasklane.transitions import Timing
 
@@ -58,7 +58,7 @@ class Fetch:
         self._clock = clock
         self._timing = timing
         self._gate = Gate(control=control, clock=clock)
-        self._lines = Lines(store=store, queue=queue, clock=clock, timing=timing)
+        self._release = Release(store=store, queue=queue, control=control, clock=clock, timing=timing)
         self._announcer = Announcer(callback_queue=callback_queue, clock=clock)
         self._being_taken: set[str] = set()
         self._choosing = threading.Lock()
@@ -165,7 +165,7 @@ class Fetch:
             answers = self._store.save(list(aside.values()))
             send_callbacks(self._callback_queue, tasks_after(written(aside.values(), answers)), now)
         if held:
-            self._lines.let_go_if_over(held, self._gate)
+            self._release.let_go_if_over(held, self._gate)
         return [task for task in standing if task.id not in aside]
 
     def _held(self, tasks: Sequence[Task]) -> dict[TaskMessage, str]:

@@ -8,6 +8,7 @@ from tasklane.errors import Unavailable
 from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Clock, ControlStore, TaskStore
+from tasklane.slots import reserve_slots
 from tasklane.task import Task
 from tasklane.throttle import HOLD_MS, Limit, TimeSlot, concurrent_keys, is_valid, lead_ms
 
@@ -124,31 +125,20 @@ class Limiter:
     def _reserve(
         self, limits: Mapping[TaskMessage, Sequence[Limit]], tasks: Mapping[str, Task], now: int
     ) -> dict[TaskMessage, TimeSlot]:
-        """A time slot for each: of several rates that hold for a task, the latest. One request for each key.
+        """A time slot for each, in the order in which their tasks came.
 
-        Who comes too late by one rate keeps the slot that he has by another: each time to the end of the slower one's
-        slots, he might never start. Those with a limit that is another by now are left out, and the limit is read anew
-        the next time.
+        Those with a limit that is another by now are left out, and the limit is read anew the next time.
         """
-        found: dict[TaskMessage, TimeSlot] = dict.fromkeys(limits, TimeSlot(now, "", now))
-        rated = {limit.key: limit for some in limits.values() for limit in some if limit.rate is not None}
-        for key, limit in rated.items():
-            concerned = {m: tasks[m.task_id] for m, some in limits.items() if any(one.key == key for one in some)}
-            keeping = {m: t for m, t in concerned.items() if is_valid(t.reserved_at, t.reserved_on, [limit], now)}
-            kept = {message: TimeSlot(task.reserved_at or now, key, now) for message, task in keeping.items()}
-            found |= {message: max(found[message], slot) for message, slot in kept.items() if message in found}
-            wanting = [message for message in concerned if message not in kept]
-            if not wanting:
-                continue
-            lead = min(lead_ms(limits[message], self._claim_ms) for message in wanting)
-            slots = self._control.reserve(limit, now + lead, len(wanting))
-            if slots is None:
-                self._known = {one: known for one, known in self._known.items() if one != key}
-                found = {message: slot for message, slot in found.items() if message not in wanting}
-            else:
-                mine = zip(wanting, (TimeSlot(at, key, now) for at in slots), strict=True)
-                found |= {message: max(found[message], slot) for message, slot in mine if message in found}
-        return found
+        wanting = sorted(limits, key=lambda message: (tasks[message.task_id].created_at, message.task_id))
+        slots, changed = reserve_slots(
+            self._control,
+            {message.task_id: limits[message] for message in wanting},
+            tasks,
+            now,
+            lambda some: lead_ms(some, self._claim_ms),
+        )
+        self._known = {key: known for key, known in self._known.items() if key not in changed}
+        return {message: slots[message.task_id] for message in wanting if message.task_id in slots}
 
     def _limits_of(self, messages: Sequence[TaskMessage]) -> dict[str, Limit]:
         now, known = self._clock.now(), self._known

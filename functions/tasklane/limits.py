@@ -9,6 +9,7 @@ from tasklane.errors import LimitNotFound
 from tasklane.line import NOTED_MS, limit_line, rate_line
 from tasklane.lines import Lines
 from tasklane.ports import Clock, ControlStore
+from tasklane.release import CALLED_AT_ONCE, Release
 from tasklane.throttle import Limit, LimitState, Rate
 
 logger = logging.getLogger(__name__)
@@ -17,16 +18,15 @@ KEYS: Final = 100
 """Limits that are read at once."""
 VOIDED_MS: Final = 3_600_000
 """How long after a change of a rate tasks with a time slot by the old one are looked for."""
-WOKEN_AT_ONCE: Final = 100
-"""How many that wait for one key are woken in one go; the others follow when those end, or with the next sweep."""
 
 
 class ManageLimits:
     """Sets limits, and sees to it that who waits for one hears of it. Each method raises Unavailable."""
 
-    def __init__(self, *, control: ControlStore, lines: Lines, clock: Clock) -> None:
+    def __init__(self, *, control: ControlStore, lines: Lines, release: Release, clock: Clock) -> None:
         self._control = control
         self._lines = lines
+        self._release = release
         self._clock = clock
 
     def get(self, key: str) -> LimitState:
@@ -119,13 +119,12 @@ class ManageLimits:
         if since is not None and self._clock.now() - since > VOIDED_MS:
             return 0
         # The longest reserved come first, so those with a slot by the rate of today are not gone through.
-        return self._lines.let_go(
+        return self._release.let_go(
             rate_line(key), enough, where=lambda task: since is None or (task.reserved_on or 0) < since
         )[0]
 
     def _wake(self, key: str, state: LimitState | None, enough: Callable[[], bool]) -> int:
         room = None if state is None else state.room
         if room is None:
-            # As woken, lest a worker that still knows the limit make them stand in line behind one another again.
-            return self._lines.let_go(limit_line(key), enough, woken=True)[0]
-        return self._lines.wake(key, min(room, WOKEN_AT_ONCE))
+            return self._release.let_go(limit_line(key), enough)[0]
+        return self._lines.wake(key, min(room, CALLED_AT_ONCE))

@@ -1,20 +1,16 @@
-"""Makes waiting tasks stand in a line, and lets them go to their lanes again."""
+"""A shared step: makes waiting tasks stand in a line, and tells of free places those who stand there."""
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from tasklane import transitions
-from tasklane.changes import own_change, tasks_after, written
-from tasklane.dispatch import send_to_lanes
+from tasklane.changes import own_change
+from tasklane.dispatch import send_free_places, send_to_lanes
 from tasklane.errors import Unavailable
-from tasklane.gate import Gate
-from tasklane.line import limit_line
+from tasklane.line import NOTED_MS, limit_key, limit_line
 from tasklane.message import TaskMessage
-from tasklane.ports import Change, Clock, TaskQueue, TaskStore
+from tasklane.ports import Change, Clock, ControlStore, TaskQueue, TaskStore
 from tasklane.standing import FURTHER, MAX_LOOKS
 from tasklane.task import Task
 from tasklane.throttle import TimeSlot
@@ -22,38 +18,22 @@ from tasklane.transitions import Timing
 
 logger = logging.getLogger(__name__)
 
-CHUNK: Final = 25
-"""Tasks of one batch of writes."""
-SIDE_BY_SIDE: Final = 8
-"""Batches written at once."""
 STALE: Final = 25
 """How many that have moved on an index is expected to show still: so many more are asked for."""
-LOOKS: Final = 20
-"""How often a line is looked at whose index shows only tasks that have moved on, before it is left to the sweeper."""
-LAG_SECONDS: Final = 0.1
-"""Between two such looks: an index is mostly up to date after some ten milliseconds."""
-
-_T = TypeVar("_T")
-
-
-def _any(_: Task) -> bool:
-    return True
-
-
-class _Released(NamedTuple):
-    gone: list[Task]
-    kept: int
-    """How many stand there still, because nobody asked for them."""
 
 
 class Lines:
-    """Moves tasks between lanes and lines; each move is one conditional write before its message is sent."""
+    """Moves tasks from lanes to lines; each move is one conditional write."""
 
-    def __init__(self, *, store: TaskStore, queue: TaskQueue, clock: Clock, timing: Timing) -> None:
+    def __init__(
+        self, *, store: TaskStore, queue: TaskQueue, control: ControlStore, clock: Clock, timing: Timing
+    ) -> None:
         self._store = store
         self._queue = queue
+        self._control = control
         self._clock = clock
         self._timing = timing
+        self._noted: dict[str, int] = {}
 
     def hold(self, lines: Mapping[TaskMessage, str]) -> frozenset[TaskMessage]:
         """Make the tasks that these messages announce stand in their lines; the messages that must come again.
@@ -61,6 +41,7 @@ class Lines:
         A task that has moved on since its message was sent stays as it is.
         """
         try:
+            self.note(lines.values())
             tasks = self._store.get([message.task_id for message in lines])
         except Unavailable:
             return frozenset(lines)
@@ -75,20 +56,16 @@ class Lines:
         logger.info("Tasks are held back.", extra=extra)
         return frozenset(m for m, answer in zip(changes, answers, strict=True) if isinstance(answer, Unavailable))
 
-    def let_go_if_over(self, held: Mapping[TaskMessage, str], gate: Gate) -> None:
-        """Let those go for which ``gate`` does not say any more that they have to stand in that line.
+    def note(self, lines: Collection[str]) -> None:
+        """Note which of these are lines of limits, before somebody joins them: the sweeper looks there.
 
-        What held them back may have ended before they stood there, and then nobody would look for them. What cannot be
-        asked is left to whoever ended it, who looks once more.
+        Raises Unavailable.
         """
-        over: dict[str, list[str]] = {}
-        with suppress(Unavailable):
-            gate.look_again()
-            for message, line in held.items():
-                if gate.line_for(message.type, message.priority) != line:
-                    over.setdefault(line, []).append(message.task_id)
-            for line, task_ids in over.items():
-                self.let_these_go(line, task_ids)
+        now = self._clock.now()
+        for key in sorted({key for line in lines if (key := limit_key(line)) is not None}):
+            if self._noted.get(key, 0) < now + NOTED_MS // 2:
+                self._control.note_waiting(key, now + NOTED_MS)
+                self._noted[key] = now + NOTED_MS
 
     def put_off(self, slots: Mapping[TaskMessage, TimeSlot], tasks: Mapping[str, Task]) -> frozenset[TaskMessage]:
         """Send the announced tasks again for their time slots; the messages that must come again.
@@ -107,69 +84,48 @@ class Lines:
         return frozenset(message for (message, _), answer in answers if isinstance(answer, Unavailable))
 
     def wake(self, key: str, count: int) -> int:
-        """Let the first ``count`` that wait for the limit of ``key`` try again; how many did. Raises Unavailable."""
-        total, looks = 0, count + STALE
-        while count and not total:
+        """Send word of ``count`` free places to those who stand first in the line of the limit of ``key``.
+
+        They stay in line until they are claimed, so that nobody comes in between. How many were sent. Raises
+        Unavailable.
+        """
+        first: list[Task] = []
+        looks = count + STALE
+        while count and not first:
             ids = self._store.in_line(limit_line(key), looks)
             is_cut, looks = len(ids) == looks, FURTHER * looks
-            while ids and total < count:
-                size = min(count - total, CHUNK)
-                gone = self._released(limit_line(key), ids[:size]).gone
-                send_to_lanes(self._queue, gone, self._clock.now(), woken=True)
-                total, ids = total + len(gone), ids[size:]
+            while ids and len(first) < count:
+                size = count - len(first)
+                first += self._standing(key, ids[:size])
+                ids = ids[size:]
             if not is_cut or looks > MAX_LOOKS:
                 break
-        return total
+        return self.call(key, first)
+
+    def call(self, key: str, tasks: Sequence[Task], not_before: int | None = None) -> int:
+        """Send word of so many free places of the limit of ``key`` as ``tasks`` wait for them; how many were sent."""
+        return send_free_places(self._queue, key, tasks, not_before)
 
     def anybody_in(self, line: str) -> bool:
         """Whether somebody stands in a line. Raises Unavailable."""
         return bool(self._store.in_line(line, 1))
 
-    def let_go(
-        self, line: str, enough: Callable[[], bool], *, woken: bool = False, where: Callable[[Task], bool] = _any
-    ) -> tuple[int, bool]:
-        """Send the tasks of a line to their lanes, in order, until ``enough``; ``woken`` as in ``let_these_go``.
-
-        It ends where ``where`` is true of none of those that come next. How many went, and whether the line is known to
-        be empty. Raises Unavailable.
-        """
-        total, in_vain = 0, 0
-        while in_vain < LOOKS and not enough():
-            ids = self._store.in_line(line, CHUNK * SIDE_BY_SIDE)
-            if not ids:
-                return total, True
-            with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="let-go") as pool:
-                chunks = list(pool.map(lambda chunk: self._released(line, chunk, where), _chunks(ids, CHUNK)))
-            gone = [task for chunk in chunks for task in chunk.gone]
-            send_to_lanes(self._queue, gone, self._clock.now(), woken=woken)
-            total += len(gone)
-            if not gone and any(chunk.kept for chunk in chunks):
-                break
-            in_vain = 0 if gone else in_vain + 1
-            if not gone:  # others moved them: the index does not show it yet
-                time.sleep(LAG_SECONDS)
-        return total, False
-
-    def let_these_go(self, line: str, task_ids: Sequence[str], *, woken: bool = False) -> None:
-        """Send these tasks to their lanes if they still stand in ``line``. Raises Unavailable.
-
-        ``woken``: they may try to start though others stand in that line.
-        """
-        send_to_lanes(self._queue, self._released(line, task_ids).gone, self._clock.now(), woken=woken)
-
-    def _released(self, line: str, task_ids: Sequence[str], where: Callable[[Task], bool] = _any) -> _Released:
+    def send_first(self, key: str, task_id: str) -> None:
+        """Send the task that stands first in the line of a limit that has room to its lane. Raises Unavailable."""
+        task = next(iter(self._standing(key, [task_id])), None)
+        if task is None:
+            return
         now = self._clock.now()
+        change = own_change(task, transitions.let_go(task, now, self._timing))
+        (answer,) = self._store.save([change])
+        if isinstance(answer, Unavailable):
+            raise answer
+        if answer:
+            send_to_lanes(self._queue, [change.after], now, woken=True)
+
+    def _standing(self, key: str, task_ids: Sequence[str]) -> list[Task]:
         tasks = self._store.get(task_ids)
-        standing = [tasks[one] for one in task_ids if one in tasks and tasks[one].line == line]
-        meant = [task for task in standing if where(task)]
-        changes = [own_change(task, transitions.let_go(task, now, self._timing)) for task in meant]
-        answers = self._store.save(changes) if changes else []
-        return _Released(gone=tasks_after(written(changes, answers)), kept=len(standing) - len(meant))
+        return [tasks[one] for one in task_ids if one in tasks and tasks[one].line == limit_line(key)]
 
     def _held(self, task: Task, line: str, now: int) -> Change:
         return own_change(task, transitions.held(task, line, now, self._timing))
-
-
-def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

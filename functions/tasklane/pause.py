@@ -11,8 +11,8 @@ from typing import Final
 
 from tasklane.gate import REMEMBER_MS
 from tasklane.line import pause_line
-from tasklane.lines import Lines
 from tasklane.ports import Clock, ControlStore, Pause
+from tasklane.release import Release
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +31,9 @@ class Resumed:
 class PauseTasks:
     """Pauses and resumes. Targets are named as in ``tasklane.line``. Each method raises Unavailable."""
 
-    def __init__(self, *, control: ControlStore, lines: Lines, clock: Clock) -> None:
+    def __init__(self, *, control: ControlStore, release: Release, clock: Clock) -> None:
         self._control = control
-        self._lines = lines
+        self._release = release
         self._clock = clock
 
     def pauses(self) -> dict[str, Pause]:
@@ -49,7 +49,7 @@ class PauseTasks:
         pause = self._control.end_pause(target, self._clock.now())
         if pause is None:
             return Resumed(released=0, more=False)
-        released, empty = self._lines.let_go(pause_line(target), enough)
+        released, empty = self._release.let_go(pause_line(target), enough)
         return Resumed(released=released, more=not empty)
 
     def sweep(self, enough: Callable[[], bool]) -> int:
@@ -58,7 +58,7 @@ class PauseTasks:
         for pause in self._control.pauses():
             if pause.resumed_at is None or enough():
                 continue
-            released, empty = self._lines.let_go(pause_line(pause.target), enough)
+            released, empty = self._release.let_go(pause_line(pause.target), enough)
             total += released
             if empty and self._clock.now() - pause.resumed_at > SETTLED_MS:
                 self._control.forget_pause(pause)

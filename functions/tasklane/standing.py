@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from tasklane.line import limit_line
+from tasklane.line import limit_line, rank
 from tasklane.ports import TaskStore
 from tasklane.task import Task
 
@@ -120,7 +120,8 @@ class Standing:
             ids = [line.ids.popleft() for _ in range(count)]
         found = self._store.get(ids) if ids else {}
         with self._lock:
-            line.tasks.extend(found[one] for one in ids if one in found and found[one].line == limit_line(key))
+            standing = [found[one] for one in ids if one in found and found[one].line == limit_line(key)]
+            line.tasks.extend(sorted(standing, key=rank))  # who has just joined was put behind the others
         return bool(ids)
 
     def _recall(self, line: _Line, room: int) -> bool:

@@ -5,7 +5,6 @@ Each change is one conditional write before its message is sent, so of two sweep
 
 import logging
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,11 +17,12 @@ from tasklane.dispatch import send_what_follows
 from tasklane.errors import Unavailable
 from tasklane.gate import Gate
 from tasklane.limits import ManageLimits
-from tasklane.line import keeps_from_lanes, limit_key
+from tasklane.line import keeps_from_lanes, limit_key, rank
 from tasklane.lines import Lines
 from tasklane.lost import after_loss
 from tasklane.pause import PauseTasks
 from tasklane.ports import CallbackQueue, Change, Clock, ControlStore, TaskQueue, TaskStore
+from tasklane.release import Release
 from tasklane.retry import Random
 from tasklane.task import CallbackState, Status, Task
 from tasklane.task_types import TaskTypes
@@ -87,12 +87,13 @@ class Sweep:
         self._timing = timing
         self._random = random
         self._gate = Gate(control=control, clock=clock)
-        lines = Lines(store=store, queue=queue, clock=clock, timing=timing)
-        self._lines = lines
-        self._pauses = PauseTasks(control=control, lines=lines, clock=clock)
-        self._limits = ManageLimits(control=control, lines=lines, clock=clock)
+        lines = Lines(store=store, queue=queue, control=control, clock=clock, timing=timing)
+        release = Release(store=store, queue=queue, control=control, clock=clock, timing=timing)
+        self._let_these_go = release.let_these_go
+        self._pauses = PauseTasks(control=control, release=release, clock=clock)
+        self._limits = ManageLimits(control=control, lines=lines, release=release, clock=clock)
         self._strays: set[str] = set()
-        """Keys for whose limits tasks wait that fell due: the last resort of one that nobody has noted."""
+        """Keys that lost runs have given back, and those for whose limits tasks wait that fell due, noted or not."""
 
     def __call__(self, remaining: Callable[[], float]) -> SweepReport:
         """Sweep every shard, several at a time, until nothing is due or ``remaining`` seconds come to an end.
@@ -142,21 +143,30 @@ class Sweep:
 
     def _look_after(self, tasks: Sequence[Task], now: int) -> SweepReport:
         self._strays |= {key for task in tasks if (key := limit_key(task.line or "")) is not None}
-        steps = [self._judged(task, now) for task in tasks]
+        over = [task for task in tasks if task.throttle_keys and self._is_held_by_nothing(task, now)]
+        self._let_go(over)
+        steps = [self._judged(task, now) for task in tasks if task not in over]
         changes = [step for step in steps if isinstance(step, Change)]
         answers = self._store.save(changes) if changes else []
         done = written(changes, answers)
         sent = send_what_follows(self._queue, self._callback_queue, tasks_after(done), now)
-        self._wake_next(done)
+        self._strays |= {key for change in done for key in change.gives_back}
         failed = sum(isinstance(step, Exception) for step in steps)
-        return SweepReport(seen=len(tasks), changed=len(done), sent=sent, failed=failed)
+        return SweepReport(seen=len(tasks), changed=len(done) + len(over), sent=sent, failed=failed)
 
-    def _wake_next(self, done: Sequence[Change]) -> None:
-        """Wake who waits for what lost runs have given back."""
-        given_back = Counter(key for change in done for key in change.gives_back)
-        for key, count in given_back.items():
-            with suppress(Unavailable):  # the next sweep finds them
-                self._lines.wake(key, count)
+    def _let_go(self, tasks: Sequence[Task]) -> None:
+        """Let limited tasks whose pause is over and forgotten go on to the lines of their limits."""
+        for line in sorted({task.line or "" for task in tasks}):
+            with suppress(Unavailable):  # they stay due
+                self._let_these_go(line, [task.id for task in sorted(tasks, key=rank) if task.line == line])
+
+    def _is_held_by_nothing(self, task: Task, now: int) -> bool:
+        expired = task.start_by is not None and task.start_by <= now
+        if not task.status.waiting or expired or not keeps_from_lanes(task.line) or limit_key(task.line or ""):
+            return False
+        with suppress(Unavailable):
+            return task.line != self._gate.line_for(task.type, task.priority)
+        return False
 
     def _judged(self, task: Task, now: int) -> Change | Exception | None:
         try:

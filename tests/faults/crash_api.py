@@ -136,10 +136,10 @@ def lists_pauses(trial: Trial) -> Sequence[Task]:
 @dying(
     "api",
     "PauseTasks.resume control.end_pause",
-    "Lines.let_go store.in_line",
-    "Lines._released store.get",
-    "Lines._released store.save",
-    "Lines.let_go queue.send",
+    "Release.let_go store.in_line",
+    "Release._read store.get",
+    "Release._written store.save",
+    "Release._round queue.send",
 )
 def resumes_a_lane(trial: Trial) -> Sequence[Task]:
     """Nobody asks again: once the pause has ended, the sweeper lets go who still stands in its line."""

@@ -19,7 +19,7 @@ PATH: Final = f"/v1/limits/{KEY}"
     "Limiter._limits_of control.limits",
     "Limiter._line_before store.in_line",
     "Claims._claim store.claim",
-    "Claims._hold control.note_waiting",
+    "Lines.note control.note_waiting",
     "Lines.hold store.save",
     "Standing._ask store.in_line",
     "Standing._read store.get",
@@ -33,7 +33,7 @@ def runs_one_after_the_other(trial: Trial) -> Sequence[Task]:
     return tasks
 
 
-@dying("worker", "Claims._has_room control.limits", minutes=5)
+@dying("worker", "Claims._has_room control.limits", "Lines.call queue.send", minutes=5)
 def leaves_the_next_one_to_others(trial: Trial) -> Sequence[Task]:
     """It needs more time than the batch has left."""
     trial.services.limits.put(KEY, max_concurrent=1, rate=None)
@@ -78,9 +78,8 @@ def shows_a_limit(trial: Trial) -> Sequence[Task]:
     "ManageLimits.put control.limits",
     "ManageLimits.put control.put_limit",
     "Lines.wake store.in_line",
-    "Lines._released store.get",
-    "Lines._released store.save",
-    "Lines.wake queue.send",
+    "Lines._standing store.get",
+    "Lines.call queue.send",
 )
 def raises_a_limit(trial: Trial) -> Sequence[Task]:
     """Nobody asks again where the limit was written: the sweeper wakes who waits for it."""
@@ -117,7 +116,7 @@ def removes_a_limit(trial: Trial) -> Sequence[Task]:
     "ManageLimits.sweep control.waited_for",
     "ManageLimits.sweep control.limits",
     "Lines.wake store.in_line",
-    "Lines.wake queue.send",
+    "Lines.call queue.send",
 )
 def wakes_who_waits_though_there_is_room(trial: Trial) -> Sequence[Task]:
     """Whoever raised the limit had no time to wake them."""

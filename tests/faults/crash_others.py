@@ -86,10 +86,10 @@ def expires_what_nobody_began(trial: Trial) -> Sequence[Task]:
 @dying(
     "sweeper",
     "PauseTasks.sweep control.pauses",
-    "Lines.let_go store.in_line",
-    "Lines._released store.get",
-    "Lines._released store.save",
-    "Lines.let_go queue.send",
+    "Release.let_go store.in_line",
+    "Release._read store.get",
+    "Release._written store.save",
+    "Release._round queue.send",
 )
 def lets_go_who_waits_after_a_pause(trial: Trial) -> Sequence[Task]:
     """The API had no time to: it ended the pause, and no more."""

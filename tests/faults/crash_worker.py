@@ -114,7 +114,7 @@ def finds_its_lane_paused(trial: Trial) -> Sequence[Task]:
     return tasks
 
 
-@dying("worker", "Lines.let_these_go queue.send")
+@dying("worker", "Release._round queue.send")
 def holds_a_task_whose_pause_is_over(trial: Trial) -> Sequence[Task]:
     """What it knows of pauses is a few seconds old; so it looks again when it has held something back."""
     trial.services.pause.pause(lane_target(3))
@@ -168,9 +168,9 @@ def finds_a_message_early(trial: Trial) -> Sequence[Task]:
 
 
 @dying("worker", "Execute._send_again queue.send")
-def finds_long_work_that_was_lost(trial: Trial) -> Sequence[Task]:
+def finds_long_work_that_waslost(trial: Trial) -> Sequence[Task]:
     """It needs most of the time that a batch has, so the rest of its batch is sent again."""
-    long, other = _lost(trial, trial.submit(timeout_seconds=LONG)), trial.submit()
+    long, other = lost(trial, trial.submit(timeout_seconds=LONG)), trial.submit()
     trial.dies("work")
     return [long, other]
 
@@ -183,7 +183,7 @@ def finds_poison_in_its_batch(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
-def _lost(trial: Trial, task: Task) -> Task:
+def lost(trial: Trial, task: Task) -> Task:
     """The task's worker was lost, and the sweeper has sent it again."""
     services = trial.services
     (received,) = services.source.receive(task.priority, 1, 5)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tasklane.line import limit_key, limit_line, rate_line
+from tasklane.line import limit_key, limit_line, rank, rate_line
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import Change, Claim, Clock
 from tasklane.task import Task
@@ -13,6 +13,8 @@ from tasklane.throttle import Limit
 
 KEYS: Final = ("one", "two")
 """What tasks of the stateful test may be limited by."""
+KNOWN_SECONDS: Final = 1.0
+"""For how long a process may go by what it has read of a line."""
 SURE_MS: Final = 100_000
 """A process that took longer than this between noting and joining a line may have been overlooked."""
 
@@ -96,6 +98,13 @@ class Standing:
         """Tasks that have changed their line since a worker began."""
         self._woken: dict[str, Who] = {}
         """Who has just let a task go from the line of a limit, and is about to send it."""
+        self._called: Counter[str] = Counter()
+        """How often somebody was told of a free place of a key, since a worker or a sweep began."""
+        self._joined_at: dict[str, float] = {}
+        """When tasks joined the lines of limits, by the seconds of ``monotonic``."""
+        self._shown_since = 0.0
+        """Since when the indexes show everything."""
+        self.monotonic: Callable[[], float] = lambda: 0.0
         self._owed: dict[str, int] = {}
         """Since when a sweep has to let tasks go whose time slots are void."""
         self._lags = False
@@ -103,12 +112,14 @@ class Standing:
     def lags(self, lags: bool) -> None:  # noqa: FBT001 - the only thing that it is told
         """Whether the indexes lag behind: whoever stands in a line then may be overlooked until he falls due."""
         self._lags = lags
+        self._shown_since = self.monotonic()
         self._unsure |= {task.id for task in self._tasks.values() if task.line is not None}
 
     def moves(self, before: Task, after: Task, request: Task | Claim | Change, judged: Judged) -> None:
         """A task is in another line now, or in none."""
         self._woken.pop(after.id, None)
         self._joined.add(after.id)
+        self._joined_at[after.id] = self.monotonic()
         if after.line is None and limit_key(before.line or "") and _lets_go(request):
             self._woken[after.id] = judged.who
         (self._unsure.add if self._joins_unsure(after, judged) else self._unsure.discard)(after.id)
@@ -116,8 +127,33 @@ class Standing:
     def sends(self, messages: Sequence[TaskMessage | CallbackMessage], who: Who) -> None:
         """A process sends these: whom it has let go need not ask who else stands in that line."""
         for message in messages:
-            if isinstance(message, TaskMessage) and self._woken.pop(message.task_id, None) is who:
+            if not isinstance(message, TaskMessage):
+                continue
+            if message.place is not None:
+                self._called[message.place] += 1
+            elif self._woken.pop(message.task_id, None) is who:
                 self._must(message.woken, f"let go from the line of a limit, and to stand there again: {message}")
+
+    def starts(self, before: Task, claim: Claim, who: Who) -> None:
+        """A run begins: the first in line before those behind him, and newcomers after all of them.
+
+        A process may go for a second by what it knows of a line. What has expired is nobody's concern any more.
+        """
+        moment, mine = self.monotonic() - KNOWN_SECONDS, limit_key(before.line or "")
+        if who.held_since is not None or self._lags or moment < self._shown_since:
+            return
+        if mine is None and claim.message.woken is not None:
+            return  # it stood there, and was sent on its own
+        for key in claim.takes if mine is None else {mine} & set(claim.takes):
+            first = [
+                task
+                for task in self._tasks.values()
+                if task.line == limit_line(key)
+                and task.start_by is None
+                and self._joined_at[task.id] < moment
+                and (mine is None or rank(task) < rank(before))
+            ]
+            self._must(not first, f"{before} takes a place of {key} before {first}")
 
     def everybody(self) -> Counter[str]:
         """How many stand in each line."""
@@ -132,8 +168,11 @@ class Standing:
             key = limit_key(line)
             if key is not None:
                 has_room = room[key]
-                most = 0 if has_room is None else max(0, before[line] - has_room)
-                self._must(after[line] <= most, f"{after[line]} stand in {line} after a sweep, {before[line]} before")
+                if has_room is None:
+                    self._must(not after[line], f"{after[line]} stand in {line} after a sweep, {before[line]} before")
+                else:
+                    called, most = self._called[key], min(has_room, sure[line])
+                    self._must(called >= most, f"{called} of {most} in {line} were told of a place by a sweep")
             elif line.startswith("pause:"):
                 self._must(not self._is_over(line) or not left[line], f"{left[line]} stand in {line} after a sweep")
 
@@ -159,8 +198,9 @@ class Standing:
         self._owed.pop(key, None)
 
     def begins_work(self) -> None:
-        """A worker begins."""
+        """A worker, or a sweep, begins."""
         self._joined.clear()
+        self._called.clear()
 
     def worked(self, freed: Collection[str]) -> None:
         """A worker is done, with nothing gone wrong: for each slot that it freed somebody else has had a go.
@@ -176,6 +216,7 @@ class Standing:
             room, waiting = self._decided.room(key), left[limit_line(key)]
             waits = [task for task in self._tasks.values() if task.status.waiting and key in task.throttle_keys]
             sent = sum(task.line is None for task in waits)
+            sent += self._called[key]
             taken = room is not None and room <= sent  # by such as are on their way to a worker with more time
             self._must(taken or not waiting, f"{waiting} still wait for {key}, which has room for {room}")
 

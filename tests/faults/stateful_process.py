@@ -22,6 +22,7 @@ from tasklane.manage import ManageTasks, ReadTasks
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.pause import PauseTasks
 from tasklane.redrive import Redrive
+from tasklane.release import Release
 from tasklane.run import Run
 from tasklane.starter import Starter
 from tasklane.submit import Submit
@@ -123,9 +124,11 @@ class Process:
         read = ReadTasks(store=ports["store"], blobs=blobs, clock=clock)
         self.manage = ManageTasks(**ports, **queues, read=read)
         self.listing = ListCallbacks(store=ports["store"], clock=clock)
-        lines = Lines(**ports, queue=lanes)
-        self.pauses = PauseTasks(**control, lines=lines, clock=clock)
-        self.limits = ManageLimits(**control, lines=lines, clock=clock)
+        release = Release(**ports, **control, queue=lanes)
+        self.pauses = PauseTasks(**control, release=release, clock=clock)
+        self.limits = ManageLimits(
+            **control, lines=Lines(**ports, **control, queue=lanes), release=release, clock=clock
+        )
         self.redrive = Redrive(**ports, **queues, dead_letters=FaultyDeadLetters(world.dead, faults))
 
     def close(self) -> None:

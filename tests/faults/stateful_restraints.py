@@ -79,6 +79,7 @@ class Restraints:
         if isinstance(request, Claim):
             self._must(after.slots == request.takes, f"counts otherwise than it should: {step}")
             self._claimed(after, request, judged)
+            self.standing.starts(before, request, judged.who)
         self.freed.update(key for key in before.slots if key not in after.slots)
         if after.line != before.line:
             self.standing.moves(before, after, request, judged)

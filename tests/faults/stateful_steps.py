@@ -77,6 +77,7 @@ class Steps(RuleBasedStateMachine):
         restraints = self.model.restraints
         before, sure = restraints.standing.everybody(), restraints.standing.sure()
         room = {key: restraints.decided.room(key) for key in KEYS}
+        restraints.standing.begins_work()
         process.sweep(lambda: 60.0)
         if alone:
             restraints.standing.swept(before, sure, room)

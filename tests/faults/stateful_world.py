@@ -28,6 +28,7 @@ class World:
         self.clock = ManualClock(NOW)
         self.faults = Faults()
         self.model = Model(lambda kept: document.read(kept, blobs), TIMING, self.clock)
+        self.model.restraints.standing.monotonic = self.monotonic
         self.store = FaultyStore(store, self.faults, self.model)
         self._indexes = store if isinstance(store, LaggingTaskStore) else None
         if self._indexes is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tasklane.task import Status
-from tests.faults import crash_api, crash_external, crash_limits, crash_others, crash_worker
+from tests.faults import crash_api, crash_external, crash_limits, crash_order, crash_others, crash_worker
 from tests.faults.crash_scenarios import NOBODY_THERE, SCENARIOS, Recovers, Scenario, points
 from tests.faults.crash_steps import PORTS, READS, steps
 from tests.faults.figures import Figures
@@ -16,7 +16,7 @@ from tests.faults.processes import processes
 from tests.faults.recovery import recover_here
 from tests.support.waiting import wait_for
 
-WITH_SCENARIOS = (crash_api, crash_external, crash_limits, crash_worker, crash_others)
+WITH_SCENARIOS = (crash_api, crash_external, crash_limits, crash_order, crash_worker, crash_others)
 
 
 def test_every_step_has_a_scenario_and_every_scenario_a_step() -> None:

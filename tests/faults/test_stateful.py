@@ -52,7 +52,7 @@ def drive(make_world: Callable[[], World], monkeypatch: pytest.MonkeyPatch, *, e
             world = make_world()
             monkeypatch.setattr("tasklane.ids.os", SimpleNamespace(urandom=random.Random(0).randbytes))
             slow = SimpleNamespace(monotonic=world.monotonic, sleep=world.pass_time)
-            for module in ("chain", "standing", "lines"):
+            for module in ("chain", "standing", "release"):
                 monkeypatch.setattr(f"tasklane.{module}.time", slow)
             super().__init__(world)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasklane import lines
+from tasklane import release
 from tasklane.gate import REMEMBER_MS
 from tasklane.line import lane_target, type_target
 from tasklane.pause import SETTLED_MS
@@ -140,7 +140,7 @@ def test_a_lane_and_a_type_that_are_both_paused_must_both_be_resumed(home: Insta
 
 
 def test_an_index_that_lags_ends_a_release_for_now(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "LAG_SECONDS", 0)
+    monkeypatch.setattr(release, "LAG_SECONDS", 0)
     home.services.pause.pause(lane_target(3))
     task = home.submit("note")
     home.work()
@@ -172,7 +172,7 @@ def test_two_that_resume_at_once_send_each_task_once(home: Installation) -> None
 
 def test_what_an_index_shows_too_long_ends_no_resume(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else let them go: the index shows them a little longer, and then who stands behind them."""
-    monkeypatch.setattr(lines, "LAG_SECONDS", 0)
+    monkeypatch.setattr(release, "LAG_SECONDS", 0)
     moved_on, waiting = home.submit("note"), home.submit("note", priority=1)
     home.services.pause.pause(type_target("note"))
     home.work(1)

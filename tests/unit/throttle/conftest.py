@@ -63,5 +63,10 @@ def statuses(home: Installation, tasks: Sequence[Task]) -> list[Status]:
     return [home.task(task).status for task in tasks]
 
 
+def told_of(home: Installation, key: str) -> list[str]:
+    """Those who were told of free places of a key, in the order in which they were."""
+    return [message.task_id for message in home.lanes.sent if message.place == key]
+
+
 def in_use(home: Installation, key: str) -> int:
     return home.services.limits.get(key).in_use

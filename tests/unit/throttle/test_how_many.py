@@ -11,7 +11,7 @@ from tests.support.dying import work_and_die
 from tests.support.installation import Installation
 from tests.support.payloads import Anything
 from tests.support.waiting import never
-from tests.unit.throttle.conftest import Peak, in_use, limit, statuses, submitted
+from tests.unit.throttle.conftest import Peak, in_use, limit, statuses, submitted, told_of
 
 
 def test_so_many_run_at_once_and_the_rest_follows_in_order(home: Installation, peak: Peak) -> None:
@@ -91,7 +91,7 @@ def test_the_slot_of_a_lost_worker_comes_back_and_wakes_the_next(
     home.clock.advance(81)
     home.sweep()
     assert in_use(home, "a") == 0, "others wait for it: it is looked at when its lease is over, and no minutes later"
-    assert home.task(waiting).line is None, "woken"
+    assert told_of(home, "a") == [waiting.id]
     home.work()
 
     assert home.task(waiting).status is Status.COMPLETED
@@ -152,20 +152,20 @@ def test_a_paused_task_does_not_hold_a_slot(home: Installation, peak: Peak) -> N
     assert in_use(home, "a") == 0
 
 
-def test_next_in_line_with_little_time_left_goes_over_the_lane(home: Installation, peak: Peak) -> None:
+def test_with_little_time_left_others_are_told_of_the_place(home: Installation, peak: Peak) -> None:
     limit(home, "a", 1)
     first, second = submitted(home, 2, ["a"])
 
     home.work(seconds=62.0)  # less than the reserve and the second's time limit
 
     assert home.task(first).status is Status.COMPLETED
-    assert home.task(second).line is None
-    assert home.queues.depth(3) == 1
+    assert home.task(second).line == "limit:a"
+    assert told_of(home, "a") == [second.id]
     home.work()
     assert home.task(second).status is Status.COMPLETED
 
 
-def test_after_a_while_the_next_goes_over_the_lane(
+def test_after_a_while_others_are_told_of_the_place(
     home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasklane.chain.CHAIN_SECONDS", 0.0)

@@ -1,0 +1,57 @@
+"""Somebody dies who lets limited tasks go on to wait in their order: nobody is forgotten there."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tasklane.line import lane_target
+from tasklane.task import Task
+from tasklane.throttle import Rate
+from tests.faults.crash_scenarios import dying
+from tests.faults.crash_trial import Trial
+from tests.faults.crash_worker import lost
+from tests.faults.recovery import drain
+
+KEY: Final = "account:8"
+
+
+@dying(
+    "api",
+    "Release._limits_of control.limits",
+    "Lines.note control.note_waiting",
+    "Release._call control.limits",
+    "Lines.call queue.send",
+)
+def resumes_limited_tasks(trial: Trial) -> Sequence[Task]:
+    """They go on to the line of their limit, and somebody is told of its free place."""
+    trial.services.limits.put(KEY, max_concurrent=1, rate=None)
+    return _held_until_resumed(trial)
+
+
+@dying("api", "Release._slots control.reserve")
+def resumes_tasks_of_a_rate(trial: Trial) -> Sequence[Task]:
+    """They get their time slots before they are sent."""
+    trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=100, period_ms=1_000))
+    return _held_until_resumed(trial)
+
+
+@dying("worker", "Lines.send_first store.save", "Lines.send_first queue.send", minutes=5)
+def sends_the_first_who_must_run_alone(trial: Trial) -> Sequence[Task]:
+    """Its last worker was lost."""
+    trial.services.limits.put(KEY, max_concurrent=2, rate=None)
+    first = lost(trial, trial.submit(throttle_keys=(KEY,)))
+    trial.services.limits.put(KEY, max_concurrent=0, rate=None)
+    drain(trial.services)
+    assert trial.installation.task(first).line == f"limit:{KEY}"
+    limit = trial.services.control.limits([KEY])[KEY].limit
+    trial.services.control.put_limit(limit.__class__(key=KEY, max_concurrent=1, since=limit.since), restart=False)
+    newcomer = trial.submit(throttle_keys=(KEY,))
+    trial.dies("work")
+    return [first, newcomer]
+
+
+def _held_until_resumed(trial: Trial) -> Sequence[Task]:
+    trial.services.pause.pause(lane_target(3))
+    tasks = [trial.submit(throttle_keys=(KEY,)) for _ in range(3)]
+    drain(trial.services)
+    trial.dies_of("POST", "/v1/lanes/3/resume")
+    return tasks
