@@ -79,7 +79,7 @@ class Poller:
         self._held: dict[int, list[Delivery]] = {}
         self._listened: set[int] = set()
         self._pulse = Pulse()
-        self._silent: set[int] = set(handlers)
+        self._answered: dict[int, bool] = {}
         self._news = threading.Condition()
         self._turn = threading.Lock()
         self._stopping = threading.Event()
@@ -120,8 +120,13 @@ class Poller:
         return [*dead, *self._pulse.stuck()]
 
     def silent(self) -> list[int]:
-        """The lanes that have not answered when they were last asked, or have not been asked yet."""
-        return sorted(self._silent)
+        """The lanes that did not answer when they were last asked; all of them until one has answered.
+
+        A lower lane may go unasked for as long as a higher one has work.
+        """
+        answered = dict(self._answered)
+        known = any(answered.values())
+        return sorted(lane for lane in self._handlers if not answered.get(lane, known))
 
     def _receive_no_more(self) -> None:
         self._stopping.set()
@@ -185,9 +190,9 @@ class Poller:
             # Without its thread a lane would be read by nobody, in a process that looks healthy.
             logger.exception("A lane could not be received from.", extra={"action": "receive_failed", "lane": lane})
         else:
-            self._silent.discard(lane)
+            self._answered[lane] = True
             return deliveries
-        self._silent.add(lane)
+        self._answered[lane] = False
         return None
 
     # -- running ------------------------------------------------------------------------------------------------------

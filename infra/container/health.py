@@ -28,7 +28,7 @@ class Work(Protocol):
         """What this process cannot go on without and that has died or does not come back."""
 
     def unanswered(self) -> Sequence[str]:
-        """What did not answer when it was last asked, or has not been asked yet."""
+        """What did not answer when it was last asked; everything until something has."""
 
 
 @contextmanager

@@ -34,6 +34,7 @@ KINDS = (
     "console aws",
     "console demo",
     "console docker",  # run by tests/containers
+    "console kubectl",
     "python",
     "python receiver",
     "json problem",
@@ -130,6 +131,20 @@ def test_a_deployment_names_what_there_is(snippet: Snippet) -> None:
                     assert name in template.load()["Resources"]
             case _:
                 pytest.fail(f"nothing here knows how to check: {command}")
+
+
+@pytest.mark.parametrize("snippet", of_kind("console kubectl"), ids=by_name)
+def test_a_command_for_a_cluster_names_what_there_is(snippet: Snippet) -> None:
+    """No cluster here; what the folders hold is for tests/infra/kubernetes."""
+    deployments = {path.stem for path in (ROOT / "infra" / "kubernetes" / "base").glob("*.yaml")}
+    for command, _ in snippet.commands():
+        words = shlex.split(command)
+        for word in words:
+            if word.startswith("infra/"):
+                assert (ROOT / word / "kustomization.yaml").is_file()
+            if word.startswith("deployment/"):
+                assert word.removeprefix("deployment/tasklane-") in deployments
+        assert words[0] == "kubectl"
 
 
 @pytest.mark.engine

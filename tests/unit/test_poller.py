@@ -231,6 +231,22 @@ def test_a_lane_that_has_not_answered_is_silent_until_it_does(
     assert not poller.stuck(), "an outage is no reason to replace who asks"
 
 
+def test_a_lane_that_is_not_asked_while_a_higher_one_has_work_is_not_silent(source: Source, running: Running) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def handle(bodies: Sequence[str], remaining: Callable[[], float], beat: Callable[[], None]) -> frozenset[int]:
+        begun.set()
+        assert go.wait(PATIENCE)
+        return frozenset()
+
+    source.send(5, "body", 0)
+    poller = running(handle)
+    assert begun.wait(PATIENCE)
+
+    assert not poller.silent()
+    go.set()
+
+
 def test_a_batch_that_does_not_come_back_is_stuck(
     source: Source, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
