@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from tasklane.context import TaskContext
 from tasklane.errors import NonRetryable
 from tasklane.registry import Registry
 from tests.support.installation import Installation, an_installation
+from tests.support.loggers import loggers_of_its_own
 from tests.support.payloads import Anything
 
 _runs = itertools.count()
@@ -50,16 +50,12 @@ def function(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         monkeypatch.setenv(name, value)
     # Powertools keeps a logger, and the stream it writes to, for as long as there is one of the service's name.
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"function-{next(_runs)}")
-    core = [logging.getLogger(name) for name in observability.CORE_LOGGERS]
-    before = [(logger.handlers, logger.level, logger.propagate) for logger in core]
     for cached in _CACHES:
         cached.cache_clear()
-    yield
+    with loggers_of_its_own():
+        yield
     for cached in _CACHES:
         cached.cache_clear()
-    for logger, (handlers, level, propagate) in zip(core, before, strict=True):
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
 
 
 @pytest.fixture

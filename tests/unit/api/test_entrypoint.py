@@ -21,6 +21,7 @@ import pytest
 
 from api import entrypoint, stream
 from tasklane import observability
+from tests.support.loggers import loggers_of_its_own
 from tests.unit.api.conftest import Installation
 
 CONTEXT = SimpleNamespace(aws_request_id="lambda-request-1", function_name="api", memory_limit_in_mb=512)
@@ -54,15 +55,10 @@ def call(api: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
     monkeypatch.setattr(entrypoint, "function_services", lambda: api.services)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    loggers = [logging.getLogger(name) for name in observability.CORE_LOGGERS]
-    before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
     entrypoint._answer.cache_clear()
-    yield lambda *event, **headers: entrypoint.handler(an_event(*event, **headers), CONTEXT)
+    with loggers_of_its_own():
+        yield lambda *event, **headers: entrypoint.handler(an_event(*event, **headers), CONTEXT)
     entrypoint._answer.cache_clear()
-    observability.get_logger.cache_clear()
-    for logger, handlers, level, propagate in before:
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
     loop.close()
     asyncio.set_event_loop(None)
 
