@@ -18,7 +18,7 @@ def spare_loopback(environment: MutableMapping[str, str]) -> None:
         return  # no proxy at all; the star stands alone
     named = [name.strip() for name in given.split(",") if name.strip()]
     names = ",".join([*named, *(name for name in LOOPBACK if name not in named)])
-    environment |= {"no_proxy": names, "NO_PROXY": names}  # of two that differ, programs take one or the other
+    environment.update(no_proxy=names, NO_PROXY=names)  # of two that differ, programs take one or the other
 
 
 def is_loopback(host: str) -> bool:

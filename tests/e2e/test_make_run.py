@@ -48,14 +48,13 @@ def test_ctrl_c_ends_a_run_whose_output_goes_to_a_file(tmp_path: Path) -> None:
 
 
 def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(tmp_path: Path) -> None:
-    nobody = dict.fromkeys(
-        ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"), "http://127.0.0.1:9"
-    )
+    nobody = "http://127.0.0.1:9"
+    proxies = {"HTTP_PROXY": nobody, "http_proxy": nobody, "HTTPS_PROXY": nobody, "https_proxy": nobody}
 
-    with local_run(tmp_path, **nobody, NO_PROXY="", no_proxy="") as run:
-        command = [Path(sys.executable).with_name("tasklane"), "submit", "FibonacciTask", "--payload", '{"n": 10}']
+    with local_run(tmp_path, terminal=False, **proxies, ALL_PROXY=nobody, NO_PROXY="", no_proxy="") as run:
+        tasklane = str(Path(sys.executable).with_name("tasklane"))
         done = subprocess.run(
-            [*command, "--wait", "--url", run.url],
+            [tasklane, "submit", "FibonacciTask", "--payload", '{"n": 10}', "--wait", "--url", run.url],
             env=run.environment,
             capture_output=True,
             text=True,
