@@ -42,8 +42,9 @@ def test_it_shows_all_tasks_their_statuses_and_the_queues(client: httpx.Client, 
     expect(queues).to_have_text(["Lane 5", "Lane 4", "Lane 3", "Lane 2", "Lane 1", "Callbacks"], use_inner_text=True)
 
     # When a job is submitted, it appears; while it works, it can be seen how far it is
-    task_id = execute(client, "watched", steps=8, step_seconds=0.5)
+    task_id = execute(client, "watched", steps=20, step_seconds=0.5)
     failing = execute(client, "failing", steps=2, step_seconds=0.1, fail_at=2)
+    dashboard.later()
     expect(dashboard.row(task_id)).to_contain_text("simulated_job")
     seen: list[str] = []
 
@@ -52,7 +53,8 @@ def test_it_shows_all_tasks_their_statuses_and_the_queues(client: httpx.Client, 
         seen.append(dashboard.status(task_id).inner_text().upper())
         return bool(state == "COMPLETED")
 
-    wait_for(is_over, "the end of the job", pause=lambda: dashboard.page.wait_for_timeout(100))
+    wait_for(is_over, "the end of the job", pause=dashboard.later)
+    dashboard.later()
     expect(dashboard.status(task_id)).to_have_text("completed")
     expect(dashboard.row(task_id)).to_contain_text("100 %")
     expect(dashboard.status(failing)).to_have_text("failed")
