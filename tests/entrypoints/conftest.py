@@ -1,6 +1,5 @@
 """What the entry points' tests share: a function's environment, and what the function prints."""
 
-import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +18,6 @@ from tests.support.installation import Installation, an_installation
 from tests.support.loggers import loggers_of_its_own
 from tests.support.payloads import Anything
 
-_runs = itertools.count()
 ENVIRONMENT = {
     "TASKLANE_STAGE": "test",
     "TASKLANE_TASKS_TABLE": "tasks",
@@ -48,8 +46,6 @@ def function(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     """A function that has just been started: its environment, and nothing made yet."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    # Powertools keeps a logger, and the stream it writes to, for as long as there is one of the service's name.
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"function-{next(_runs)}")
     for cached in _CACHES:
         cached.cache_clear()
     with loggers_of_its_own():

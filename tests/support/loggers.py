@@ -1,10 +1,15 @@
 """The loggers that a function's start sets up, given back as they were."""
 
+import itertools
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from tasklane import observability
+
+_runs = itertools.count()
 
 
 @contextmanager
@@ -14,7 +19,9 @@ def loggers_of_its_own() -> Iterator[None]:
     before = [(logger.handlers, logger.level, logger.propagate) for logger in core]
     observability.get_logger.cache_clear()
     try:
-        yield
+        # Powertools keeps a logger, and the stream it writes to, for as long as there is one of the service's name.
+        with patch.dict(os.environ, POWERTOOLS_SERVICE_NAME=f"function-{next(_runs)}"):
+            yield
     finally:
         observability.get_logger.cache_clear()
         for logger, (handlers, level, propagate) in zip(core, before, strict=True):
