@@ -15,6 +15,8 @@ from tasklane.starter import REPORT_RESERVE_SECONDS
 
 CHAIN_SECONDS: Final = 10.0
 """After this time in one batch the next in line go over their lanes: other tasks wait there for this process, too."""
+CUT: Final = 0.02
+"""By this part of its time limit the next in line may be cut short: one as long as an invocation never fits whole."""
 
 
 class Chain:
@@ -57,7 +59,7 @@ class Chain:
         runs: list[Run] = []
         for key in sorted(room):
             if time.monotonic() < self._until:
-                seconds = self._remaining() - REPORT_RESERVE_SECONDS
+                seconds = (self._remaining() - REPORT_RESERVE_SECONDS) / (1 - CUT)
                 runs += self._begin(self._claims.next_in_line(key, room[key], seconds, joined.get(key, ())))
             else:
                 self._claims.wake(key, room[key])

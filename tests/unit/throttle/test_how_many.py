@@ -156,13 +156,23 @@ def test_with_little_time_left_others_are_told_of_the_place(home: Installation, 
     limit(home, "a", 1)
     first, second = submitted(home, 2, ["a"])
 
-    home.work(seconds=62.0)  # less than the reserve and the second's time limit
+    home.work(seconds=61.5)  # less than the reserve and the second's time limit, which may be cut by a fiftieth
 
     assert home.task(first).status is Status.COMPLETED
     assert home.task(second).line == "limit:a"
     assert told_of(home, "a") == [second.id]
     home.work()
     assert home.task(second).status is Status.COMPLETED
+
+
+def test_tasks_whose_time_limit_is_a_whole_invocation_follow_one_another_too(home: Installation, peak: Peak) -> None:
+    limit(home, "a", 2)
+    tasks = submitted(home, 6, ["a"], timeout_seconds=900)
+
+    home.work(seconds=899.0)
+
+    assert set(statuses(home, tasks)) == {Status.COMPLETED}
+    assert told_of(home, "a") == []
 
 
 def test_after_a_while_others_are_told_of_the_place(
