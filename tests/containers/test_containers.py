@@ -50,7 +50,7 @@ def test_the_image_has_what_ships_and_nothing_of_development(docker: Docker, ima
     tops = {path.split("/")[2] for path in paths if path.count("/") >= 2}
     infra = {path.removeprefix("/app/infra/").split("/")[0] for path in paths if path.startswith("/app/infra/")}
     assert tops == {"packages", "functions", "infra"}
-    assert infra == {"__init__.py", "http_server.py", "container", "__pycache__"}
+    assert infra == {"__init__.py", "http_server.py", "proxies.py", "container", "__pycache__"}
     assert not [
         path for path in paths if path.rsplit("/", 1)[-1] in ("pip", "pytest", "ministack", "moto", "Dockerfile")
     ]

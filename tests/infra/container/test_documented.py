@@ -1,6 +1,8 @@
-"""The page for operators names every variable that a role reads, and no other of ours."""
+"""What stands outside of the code agrees with it: the page for operators, the lock, and what the image is given."""
 
+import ast
 import re
+from pathlib import Path
 
 from infra import template
 from infra.container.settings import VARIABLES
@@ -43,3 +45,30 @@ def test_the_image_has_the_functions_runtime() -> None:
     runtime = template.load()["Globals"]["Function"]["Runtime"]
 
     assert f"\nARG BASE={runtime.replace('python', 'python:')}-slim" in dockerfile
+
+
+def test_the_image_is_given_every_module_that_it_imports() -> None:
+    given = {line[1:] for line in (template.ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    files = [path for name in given for path in [template.ROOT / name, *(template.ROOT / name).rglob("*.py")]]
+    wanted = {name for path in files if path.suffix == ".py" for name in imported(path)}
+
+    missing = {name for name in wanted if not any(is_given(name, one) for one in given)}
+
+    assert "infra.http_server" in wanted
+    assert not missing, "docker build does not see them: name them in .dockerignore"
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of infra that a file imports."""
+    nodes = [*ast.walk(ast.parse(path.read_text()))]
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            children = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= children if node.module == "infra" else {node.module}
+    return {name for name in found if name.startswith("infra.")}
+
+
+def is_given(module: str, path: str) -> bool:
+    place = module.replace(".", "/")
+    return path in (f"{place}.py", place) or place.startswith(f"{path}/")
