@@ -71,8 +71,7 @@ class Rounds:
         while not stop.is_set():
             with self._pulse.busy(STUCK_SECONDS):
                 self._once()
-            passed = time.monotonic() - begun
-            stop.wait(self._every - passed % self._every)  # a sweep that took longer leaves rounds out
+            stop.wait(pause(time.monotonic() - begun, self._every))
 
     def _once(self) -> None:
         until = time.monotonic() + SWEEP_SECONDS
@@ -87,6 +86,11 @@ class Rounds:
             logger.exception("A sweep failed.", extra={"action": "sweep_failed"})
         else:
             self._failed = None
+
+
+def pause(passed: float, every_seconds: float) -> float:
+    """Seconds until the next round, ``passed`` after the first one began; a sweep that takes long leaves rounds out."""
+    return every_seconds - passed % every_seconds
 
 
 class _Context:

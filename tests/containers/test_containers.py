@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,11 +119,9 @@ def test_a_worker_that_is_stopped_ends_or_hands_back_what_it_has(installation: I
     jobs = {installation.submit(steps=4, step_seconds=0.5) for _ in range(20)}
     wait_for(lambda: any(installation.state(job) == "RUNNING" for job in jobs), "they are worked on")
 
-    since = time.monotonic()
     installation.docker("stop", f"--time={STOP_SECONDS}", "worker-2")
 
-    assert time.monotonic() - since < STOP_SECONDS
-    assert installation.roles["worker-2"].state["ExitCode"] == 0
+    assert installation.roles["worker-2"].state["ExitCode"] == 0, "in time: 137 if it had been killed"
     wait_for(lambda: jobs <= set(installation.told()), "every job's callback")
     assert {installation.told()[job] for job in jobs} == {"COMPLETED"}
 
