@@ -22,7 +22,7 @@ from tasklane.message import CallbackMessage
 from tasklane.ports import BlobStore, CallbackQueue, CallbackSender, Change, Clock, SigningSecrets, TaskStore
 from tasklane.retry import Random
 from tasklane.save import save_patiently
-from tasklane.task import MAX_HISTORY, Callback, CallbackState, Task
+from tasklane.task import Callback, CallbackState, Task
 from tasklane.tell import TellEvents, Told, news
 from tasklane.transitions import Timing
 
@@ -38,6 +38,10 @@ LINGER_SECONDS: Final = 0.05
 """How long a try that is over waits for others, so that they are written down together."""
 JITTER: Final = 0.1
 """A pause is up to this part longer, so that the callbacks of an outage do not all come back together."""
+GUARDS: Final = ("status", "run", "callback", "lease_id")
+"""Who changes a callback finds these as he read them: begun anew, it has the same numbers, but another id."""
+ROUNDS: Final = 5
+"""How often a try is written down anew because somebody else changed its callback meanwhile."""
 INLINE_RESULT: Final = 64 * 1024
 """Bytes of JSON of the largest result that a callback carries; a larger one is fetched from the blob store."""
 
@@ -122,7 +126,7 @@ class DeliverCallbacks:
             self._tell.has_taken(time.monotonic() - begun)
         return CallbackReport(unhandled=unhandled, delivered=delivered, failed=len(ends) - delivered, told=told)
 
-    def _write_as_they_end(self, ends: Mapping["Future[Task]", Task]) -> int:
+    def _write_as_they_end(self, ends: Mapping["Future[Posted]", Task]) -> int:
         """Write down each try when it is over: one slow receiver holds up no other's next try. How many delivered."""
         delivered, left = 0, set(ends)
         while left:
@@ -131,12 +135,46 @@ class DeliverCallbacks:
             delivered += self._write([(task, end.result()) for end, task in ends.items() if end in done])
         return delivered
 
-    def _write(self, tries: Sequence[tuple[Task, Task]]) -> int:
-        # Somebody may have let the callback begin anew meanwhile: its first try has this one's number, but another id.
-        guards = ("status", "run", "callback", "lease_id")
-        changes = [Change(before=task, after=after, unchanged=guards) for task, after in tries]
-        send_callbacks(self._callback_queue, save_patiently(self._store, changes), self._clock.now())
-        return sum(_callback(after).state is CallbackState.DELIVERED for _, after in tries)
+    def _write(self, tries: Sequence[tuple[Task, Posted]]) -> int:
+        changes = [Change(before=task, after=self._after_try(task, posted), unchanged=GUARDS) for task, posted in tries]
+        for change, (_, posted) in zip(changes, tries, strict=True):
+            _tell(change.after, posted)
+        written = save_patiently(self._store, changes)
+        known = {task.id for task in written}
+        written += self._write_late([one for one in tries if one[0].id not in known])
+        send_callbacks(self._callback_queue, written, self._clock.now())
+        return sum(posted.delivered for _, posted in tries)
+
+    def _write_late(self, tries: Sequence[tuple[Task, Posted]]) -> list[Task]:
+        """Write down tries whose callbacks somebody let begin anew meanwhile; those whose own outcome was written."""
+        written: list[Task] = []
+        left = {task.id: (task, posted) for task, posted in tries}
+        for _ in range(ROUNDS):
+            if not left:
+                break
+            try:
+                found = self._store.get(list(left))
+            except Unavailable:
+                break  # what was refused before is not written now; the sweeper sees to it
+            changes = [change for task in found.values() if (change := self._late(task, *left[task.id])) is not None]
+            answers = dict(zip((one.after.id for one in changes), self._store.save(changes), strict=True))
+            written += [one.after for one in changes if answers[one.after.id] is True and _is_outcome(one.after)]
+            left = {task_id: left[task_id] for task_id, answer in answers.items() if answer is not True}
+        return written
+
+    def _late(self, task: Task, begun: Task, posted: Posted) -> Change | None:
+        """What a try that ``begun`` began is to ``task``, as that is by now: its outcome, or an entry and no more."""
+        callback, mine = task.callback, _callback(begun)
+        if callback is None or task.created_at != begun.created_at or posted.entry in callback.history:
+            return None
+        goes_on = callback.state is CallbackState.PENDING and task.run == begun.run
+        if goes_on and (callback.earlier, callback.tries) == (mine.earlier, mine.tries):
+            return Change(before=task, after=self._after_try(task, posted), unchanged=GUARDS)
+        after = task.evolve(callback=callback.with_try(posted.entry))
+        if not task.status.final:
+            return Change(before=task, after=after, unchanged=("status", "run", "callback"))
+        # Whoever is at its next try has read a history without this one: the id tells him to read again.
+        return Change(before=task, after=after.evolve(lease_id=new_lease_id()), unchanged=GUARDS)
 
     def _go_on(self, told: Sequence[Told]) -> int:
         """Send the messages of events that are to be tried again; how many were taken."""
@@ -181,31 +219,26 @@ class DeliverCallbacks:
         after = task.evolve(callback=replace(callback, tries=callback.tries + 1, next_at=now), lease_id=new_lease_id())
         look = max(transitions.next_callback_look(after, now, self._timing), now + TRY_MS)
         after = after.evolve(due_at=look)
-        return Change(before=task, after=after, unchanged=("status", "run", "callback"))
+        return Change(before=task, after=after, unchanged=GUARDS)
 
-    def _deliver(self, task: Task, secrets: Sequence[str], timeout: float) -> Task:
+    def _deliver(self, task: Task, secrets: Sequence[str], timeout: float) -> Posted:
         callback = _callback(task)
         webhook_id = f"{task.id}-{task.created_at}-{task.run}"
-        letter = Letter(url=callback.url, webhook_id=webhook_id, number=callback.tries)
-        return self._after_try(task, self._poster(letter, lambda: self._end_of(task), secrets, timeout))
+        letter = Letter(url=callback.url, webhook_id=webhook_id, number=callback.number)
+        return self._poster(letter, lambda: self._end_of(task), secrets, timeout)
 
     def _after_try(self, task: Task, posted: Posted) -> Task:
-        callback, one = _callback(task), posted.entry
-        callback = replace(callback, history=(*callback.history, one)[-MAX_HISTORY:], next_at=None)
+        callback = replace(_callback(task).with_try(posted.entry), next_at=None)
         task = task.evolve(lease_id=None)
-        ids = {"task_id": task.id, "try": one.number, "status_code": one.status_code, "error": one.error}
         if posted.delivered:
-            logger.info("A callback was delivered.", extra={"action": "callback_delivered", **ids})
             return task.evolve(callback=replace(callback, state=CallbackState.DELIVERED), due_at=None, sends=0)
         strict = self._terms.give_up_on_4xx if callback.give_up_on_4xx is None else callback.give_up_on_4xx
         given_up = callback.tries > len(PAUSES) or posted.is_final(give_up_on_4xx=strict)
         if given_up:
-            logger.error("A callback is undelivered.", extra={"action": "callback_undelivered", **ids})
             callback = replace(callback, state=CallbackState.UNDELIVERED)
             now = self._clock.now()
             task = task.evolve(callback=callback, due_at=None, sends=0, outcome_at=task.outcome_at or now)
             return transitions.kept(task, now)
-        logger.warning("A callback will be tried again.", extra={"action": "callback_failed", **ids})
         now = self._clock.now()
         pause = PAUSES[callback.tries - 1] * (1 + JITTER * self._random())
         wait = max(pause, posted.retry_after(now))
@@ -223,6 +256,23 @@ class DeliverCallbacks:
         until = self._clock.now() + self._terms.result_url_seconds * 1000
         url = self._blobs.url(task.result.blob_key, self._terms.result_url_seconds)
         return replace(event, result_url=url, result_url_until=until)
+
+
+def _tell(task: Task, posted: Posted) -> None:
+    """Log how a try went; ``task`` is as that leaves it."""
+    one = posted.entry
+    ids = {"task_id": task.id, "try": one.number, "status_code": one.status_code, "error": one.error}
+    if posted.delivered:
+        logger.info("A callback was delivered.", extra={"action": "callback_delivered", **ids})
+    elif _callback(task).state is CallbackState.UNDELIVERED:
+        logger.error("A callback is undelivered.", extra={"action": "callback_undelivered", **ids})
+    else:
+        logger.warning("A callback will be tried again.", extra={"action": "callback_failed", **ids})
+
+
+def _is_outcome(task: Task) -> bool:
+    """Whether a try wrote how it went, and not only that it was made."""
+    return task.status.final and task.lease_id is None
 
 
 def _callback(task: Task) -> Callback:

@@ -143,7 +143,8 @@ class CallbackTry:
 class Callback:
     """Whom to tell when the task is final, and how that went.
 
-    ``tries`` counts the tries begun, ``history`` keeps the last ones that ended, ``next_at`` is when the next is due.
+    ``tries`` counts the tries begun in its present schedule, ``earlier`` those before, by which a try has a number of
+    its own. ``history`` keeps the last ones that ended, ``MAX_HISTORY`` at most, ``next_at`` is when the next is due.
     ``events`` are those to be told besides the end, ``told`` counts the progress that was announced. ``give_up_on_4xx``
     says whether an answer of 4xx ends it at once; None: as the installation says.
     """
@@ -151,11 +152,27 @@ class Callback:
     url: str
     state: CallbackState = CallbackState.WAITING
     tries: int = 0
+    earlier: int = 0
     next_at: int | None = None
     history: tuple[CallbackTry, ...] = ()
     events: tuple[CallbackEvent, ...] = ()
     told: int = 0
     give_up_on_4xx: bool | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of the last try begun; it only grows."""
+        return self.earlier + self.tries
+
+    def begun_anew(self, state: CallbackState, next_at: int | None = None) -> "Callback":
+        """At the beginning of its schedule; its tries are remembered."""
+        known = max([self.number, *(one.number for one in self.history)])
+        return replace(self, state=state, tries=0, earlier=known, next_at=next_at)
+
+    def with_try(self, one: CallbackTry) -> "Callback":
+        """With a try that has ended among the others, in the order in which they began."""
+        history = sorted((*self.history, one), key=lambda known: known.number)
+        return replace(self, history=tuple(history)[-MAX_HISTORY:])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

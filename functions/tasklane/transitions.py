@@ -177,7 +177,7 @@ def reopened(task: Task, now: int, timing: Timing) -> Task:
         max_attempts=task.attempt + each,
         attempts_each=each,
         reopened_at=now,
-        callback=task.callback and replace(task.callback, state=CallbackState.WAITING, tries=0, next_at=None),
+        callback=task.callback and task.callback.begun_anew(CallbackState.WAITING),
     )
     return _waiting(task, now, now, timing)
 
@@ -229,7 +229,7 @@ def let_go(task: Task, now: int, timing: Timing) -> Task:
 def owing_again(task: Task, now: int, timing: Timing) -> Task:
     """A final task whose callback is to be sent again from the beginning of its schedule; its tries are remembered."""
     task = task.evolve(
-        callback=task.callback and replace(task.callback, state=CallbackState.PENDING, tries=0, next_at=now),
+        callback=task.callback and task.callback.begun_anew(CallbackState.PENDING, now),
         outcome_at=None if task.status is Status.COMPLETED else task.outcome_at,
         sends=0,
     )

@@ -41,6 +41,19 @@ def is_answered_with_an_error(trial: Trial) -> Sequence[Task]:
     return _owes(trial)
 
 
+@dying("callbacks", "DeliverCallbacks._write_late store.get", "DeliverCallbacks._write_late store.save")
+def is_let_begin_anew_while_it_posts(trial: Trial) -> Sequence[Task]:
+    answer = trial.receiver.answer
+
+    def begin_anew(task_id: str, before: int) -> int:
+        if before == 0:
+            trial.services.manage.redeliver(task_id)
+        return answer(task_id, before)
+
+    trial.receiver.answer = begin_anew
+    return _owes(trial)
+
+
 @dying("callbacks", "DeliverCallbacks._go_on callback_queue.send")
 def tells_of_a_running_task_in_vain(trial: Trial) -> Sequence[Task]:
     trial.answers = [503]

@@ -23,7 +23,7 @@ class Receiver(ThreadingHTTPServer):
         """The statuses that each task's callbacks were answered with."""
         self.connections = 0
         """How often somebody connected."""
-        self._answer = answer
+        self.answer = answer
         self._lock = threading.Lock()
 
     @property
@@ -40,7 +40,7 @@ class Receiver(ThreadingHTTPServer):
     def take(self, body: bytes) -> int:
         task_id = json.loads(body)["data"]["id"]
         with self._lock:
-            status = self._answer(task_id, len(self.answered[task_id]))
+            status = self.answer(task_id, len(self.answered[task_id]))
             self.answered[task_id].append(status)
         return status
 

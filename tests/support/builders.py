@@ -119,6 +119,7 @@ def a_task_with_every_field(**changes: Any) -> Task:
             url="https://hooks.example.com/ünï",
             state=CallbackState.UNDELIVERED,
             tries=2,
+            earlier=3,
             next_at=NOW + 6,
             history=(
                 CallbackTry(number=1, started_at=NOW, duration_ms=12, status_code=503),

@@ -10,8 +10,8 @@ field of the same name in ``tasklane.task`` says what an attribute means; the ot
 ``line_rank``                      its place in the line; ``line`` itself ends in the line's index partition
 ``pull``                           there, and always the same, while it waits for an external worker
 ``progress_message``               the sentence of ``progress``, which itself holds the fraction
-``callback_url``, ``callback_state``, ``callback_tries``, ``callback_next_at``, ``callback_history``,
-``callback_events`` (with commas between), ``callback_told``, ``callback_give_up_on_4xx``
+``callback_url``, ``callback_state``, ``callback_tries``, ``callback_earlier``, ``callback_next_at``,
+``callback_history``, ``callback_events`` (with commas between), ``callback_told``, ``callback_give_up_on_4xx``
 """
 
 import json
@@ -206,6 +206,8 @@ def _callback_item(callback: Callback | None) -> Item:
         "callback_state": {"S": callback.state.value},
         "callback_tries": {"N": str(callback.tries)},
     }
+    if callback.earlier:
+        item["callback_earlier"] = {"N": str(callback.earlier)}
     if callback.next_at is not None:
         item["callback_next_at"] = {"N": str(callback.next_at)}
     if callback.events:
@@ -226,6 +228,7 @@ def _read_callback(item: Mapping[str, Value]) -> Callback | None:
         url=item["callback_url"]["S"],
         state=CallbackState(item["callback_state"]["S"]),
         tries=int(item["callback_tries"]["N"]),
+        earlier=int(item["callback_earlier"]["N"]) if "callback_earlier" in item else 0,
         next_at=int(item["callback_next_at"]["N"]) if "callback_next_at" in item else None,
         events=tuple(CallbackEvent(one) for one in _words(item.get("callback_events"))),
         told=int(item["callback_told"]["N"]) if "callback_told" in item else 0,

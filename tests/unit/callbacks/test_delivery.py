@@ -205,4 +205,4 @@ def test_the_answer_to_a_try_that_was_made_void_meanwhile_decides_nothing(
     home.deliver()
 
     assert callback(home, task).state is CallbackState.DELIVERED
-    assert [one.status_code for one in callback(home, task).history] == [200]
+    assert [(one.number, one.status_code) for one in callback(home, task).history] == [(1, 410), (2, 200)]
