@@ -88,6 +88,7 @@ class Limiter:
             else:
                 to_reserve.append(message)
         wanting = self._without_doubled(to_reserve, limits, plan, now) if to_reserve else []
+        wanting = self._with_a_place(sorted(wanting, key=lambda one: _came(plan.tasks[one.task_id])), limits, plan)
         slots = self._reserve({message: limits[message] for message in wanting}, plan.tasks, now)
         for message, slot in slots.items():
             if slot.at - now > HOLD_MS:
@@ -113,6 +114,27 @@ class Limiter:
                 plan.starts.append(_start(message, limits[message], task.reserved_at))
         return wanting
 
+    def _with_a_place(
+        self, messages: Sequence[TaskMessage], limits: Mapping[TaskMessage, Sequence[Limit]], plan: Plan
+    ) -> list[TaskMessage]:
+        """Those for which there is a place, too, by the limits that say how many run at once; the others join a line.
+
+        A time slot that finds no place is lost: the rate would be that of those who only wait.
+        """
+        places = {message: concurrent_keys(limits[message]) for message in messages if _has_rate(limits[message])}
+        keys = sorted({key for some in places.values() for key in some})
+        states = self._control.limits(keys) if keys else {}
+        room = {key: state.room for key, state in states.items() if state.room is not None}
+        kept = []
+        for message in messages:
+            mine = [key for key in places.get(message, ()) if key in room]
+            if full := [key for key in mine if room[key] <= 0]:
+                plan.behind[message] = limit_line(full[0])
+                continue
+            room |= {key: room[key] - 1 for key in mine}
+            kept.append(message)
+        return kept
+
     def _line_before(self, keys: Sequence[str], standing: dict[str, bool]) -> str | None:
         """The line in which somebody waits for one of these keys already: first come, first served."""
         for key in keys:
@@ -129,7 +151,7 @@ class Limiter:
 
         Those with a limit that is another by now are left out, and the limit is read anew the next time.
         """
-        wanting = sorted(limits, key=lambda message: (tasks[message.task_id].created_at, message.task_id))
+        wanting = sorted(limits, key=lambda message: _came(tasks[message.task_id]))
         slots, changed = reserve_slots(
             self._control,
             {message.task_id: limits[message] for message in wanting},
@@ -150,6 +172,14 @@ class Limiter:
             # Others may do the same in their threads: what one of them forgets is read again.
             self._known = (known if len(known) <= MAX_KNOWN else {}) | fresh
         return {key: limit for key, (_, limit) in fresh.items() if limit is not None}
+
+
+def _came(task: Task) -> tuple[int, str]:
+    return task.created_at, task.id
+
+
+def _has_rate(limits: Sequence[Limit]) -> bool:
+    return any(limit.rate is not None for limit in limits)
 
 
 def _start(message: TaskMessage, limits: Sequence[Limit], at: int | None) -> Start:

@@ -127,6 +127,8 @@ def work(services: Services, world: World, *, runners: int) -> None:
     """Poll lanes and callback queue until killed, or worn out."""
     # Half a minute on purpose in the product, where it keeps an outage from burning receive counts.
     vars(worker.poller)["RELEASE_SECONDS"] = 0
+    # So that a time limit can be longer than what a batch has.
+    vars(worker.poller)["BATCH_SECONDS"] = 800.0
     # What a handler says is written every two seconds at most, what it asks is looked up each second: a test waits.
     vars(tasklane.watch)["NEWS_SECONDS"] = 0.1
     vars(tasklane.watch)["LOOK_SECONDS"] = 0.1

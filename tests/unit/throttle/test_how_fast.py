@@ -206,6 +206,28 @@ def test_a_rate_and_a_number_hold_together(home: Installation, peak: Peak) -> No
     assert in_use(home, "a") == 0
 
 
+@pytest.mark.parametrize("keys", [["a"], ["a", "b"]])
+def test_who_waits_for_a_place_uses_up_no_time_slot(
+    home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch, keys: list[str]
+) -> None:
+    limit(home, keys[0], 2, rate=Rate(count=20, period_ms=1000) if keys == ["a"] else None)
+    if keys != ["a"]:
+        limit(home, "b", rate=Rate(count=20, period_ms=1000))
+    reserve, reserved = home.control.reserve, list[int]()
+
+    def counted(limit: Limit, now: int, count: int) -> list[int] | None:
+        reserved.append(count)
+        return reserve(limit, now, count)
+
+    monkeypatch.setattr(home.control, "reserve", counted)
+    tasks = submitted(home, 10, keys)
+    home.work()
+
+    assert set(statuses(home, tasks)) == {Status.COMPLETED}
+    assert peak.most <= 2
+    assert sum(reserved) == 10
+
+
 # -- decisions ---------------------------------------------------------------------------------------------------------
 
 
