@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from tests.faults import crash_api, crash_external, crash_limits, crash_others, crash_worker
+from tests.faults import crash_api, crash_external, crash_limits, crash_order, crash_others, crash_worker
 from tests.faults.crash_scenarios import MINUTES, SCENARIOS
 from tests.faults.crash_trial import MINUTE_MS
 
-WITH_SCENARIOS: Final = (crash_api, crash_external, crash_limits, crash_others, crash_worker)
+WITH_SCENARIOS: Final = (crash_api, crash_external, crash_limits, crash_order, crash_others, crash_worker)
 HEAD: Final = """
 ## Crash points
 
