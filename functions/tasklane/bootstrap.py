@@ -84,6 +84,7 @@ class Services(AwsPorts):
             types=self.types,
             clock=self.clock,
             timing=self.settings.timing,
+            allow_loopback=self.settings.allow_loopback,
         )
 
     @cached_property

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from tasklane.addresses import why_never
 from tasklane.callback_body import Event, body_of
-from tasklane.errors import public_details
+from tasklane.errors import AddressRefused, public_details
 from tasklane.ports import CallbackSender, Clock, HttpResponse
 from tasklane.signature import signed_headers
 from tasklane.task import CallbackTry
@@ -32,10 +33,14 @@ class Letter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Posted:
-    """How a try went: as the record keeps it, and what the receiver answered (None: nothing)."""
+    """How a try went: as the record keeps it, and what the receiver answered (None: nothing).
+
+    ``refused``: the outbound guard refuses the very address that the URL spells, whatever a name server says.
+    """
 
     entry: CallbackTry
     response: HttpResponse | None
+    refused: bool = False
 
     @property
     def delivered(self) -> bool:
@@ -43,9 +48,12 @@ class Posted:
         return self.response is not None and 200 <= self.response.status_code < 300
 
     def is_final(self, *, give_up_on_4xx: bool) -> bool:
-        """True where another try would be in vain: the receiver is gone or, if that counts, says that we are wrong."""
+        """True where another try would be in vain.
+
+        The receiver is gone, can never be reached or, if that counts, says that we are wrong.
+        """
         status = 0 if self.response is None else self.response.status_code
-        return status == GONE or (give_up_on_4xx and 400 <= status < 500 and status not in LATER)
+        return self.refused or status == GONE or (give_up_on_4xx and 400 <= status < 500 and status not in LATER)
 
     def retry_after(self, now: int) -> float:
         """Seconds the receiver asks for (RFC 9110, section 10.2.3), at most a day; 0 where it asks for none."""
@@ -73,6 +81,7 @@ class Poster:
         started_at, begun = self._clock.now(), time.monotonic()
         response: HttpResponse | None = None
         error: str | None = None
+        refused = False
         try:
             told = event()
             content = body_of(told, told.task.contract)
@@ -81,6 +90,7 @@ class Poster:
             response = self._sender.post(letter.url, body, headers, timeout_seconds)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the others of the batch must be written down
             error = public_details(exc)["message"]
+            refused = isinstance(exc, AddressRefused) and why_never(letter.url, allow_loopback=False) is not None
         entry = CallbackTry(
             number=letter.number,
             started_at=started_at,
@@ -88,4 +98,4 @@ class Poster:
             status_code=response.status_code if response else None,
             error=error,
         )
-        return Posted(entry=entry, response=response)
+        return Posted(entry=entry, response=response, refused=refused)

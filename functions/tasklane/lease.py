@@ -256,7 +256,11 @@ class Leases:
     def _pack(self, task: Task, name: str, text: str) -> Document:
         # The lease's id keeps what another worker wrote of the same run, before it was lost, apart.
         prefix = document.blob_prefix(task.id, task.created_at)
-        return document.pack(text, f"{prefix}{name}-{task.run}-{new_lease_id()}", self._blobs)
+        try:
+            return document.pack(text, f"{prefix}{name}-{task.run}-{new_lease_id()}", self._blobs)
+        except DocumentTooLarge as exc:
+            issue = {"pointer": f"/{name}", "detail": f"At most {exc.limit} bytes of JSON."}
+            raise DocumentTooLarge(exc.size, exc.limit, [issue]) from exc
 
 
 def _small(state: str) -> str:

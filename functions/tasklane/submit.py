@@ -10,6 +10,7 @@ from string import Formatter
 from typing import Any
 
 from tasklane import document
+from tasklane.addresses import why_never
 from tasklane.dispatch import send_to_lanes
 from tasklane.errors import IdempotencyConflict, InvalidPayload, InvalidRequest, Unavailable
 from tasklane.ids import derived_task_id, new_lease_id, new_task_id
@@ -74,14 +75,24 @@ class Submit:
     """Checks a submission, keeps the task, and sends it down its lane."""
 
     def __init__(
-        self, *, store: TaskStore, queue: TaskQueue, blobs: BlobStore, types: TaskTypes, clock: Clock, timing: Timing
+        self,
+        *,
+        store: TaskStore,
+        queue: TaskQueue,
+        blobs: BlobStore,
+        types: TaskTypes,
+        clock: Clock,
+        timing: Timing,
+        allow_loopback: bool = False,
     ) -> None:
+        """``allow_loopback``: whether callbacks may go to this machine itself."""
         self._store = store
         self._queue = queue
         self._blobs = blobs
         self._types = types
         self._clock = clock
         self._timing = timing
+        self._allow_loopback = allow_loopback
 
     def __call__(self, submission: Submission) -> Submitted:
         """Accept the task. The send may fail without harm: the sweeper sends what did not arrive.
@@ -159,7 +170,7 @@ class Submit:
             labels=dict(submission.labels),
             run_at=run_at,
             expires_at=submission.expires_at,
-            callback=_callback(submission),
+            callback=self._callback(submission),
             request_hash=submission.request_hash if key is not None else None,
             # Tells this put, repeated by the SDK, from another request with the same key.
             lease_id=new_lease_id() if key is not None else None,
@@ -169,6 +180,17 @@ class Submit:
             line=pull_line(submission.type) if external and run_at is None else None,
         )
         return task.evolve(due_at=next_look(task, now, self._timing))
+
+    def _callback(self, submission: Submission) -> Callback | None:
+        url = submission.callback_url
+        if not url:
+            _nobody_to_tell(submission)
+            return None
+        # A name is looked up when the callback is sent; what can be said now need not be tried for days.
+        if (why := why_never(url, allow_loopback=self._allow_loopback)) is not None:
+            raise InvalidRequest("The callback could never arrive.", [{"pointer": "/callback_url", "detail": why}])
+        events, give_up = tuple(submission.callback_events), submission.callback_give_up_on_4xx
+        return Callback(url=url, events=events, give_up_on_4xx=give_up)
 
 
 def _is_external(submission: Submission, task_type: TaskType) -> bool:
@@ -215,16 +237,12 @@ def _payload_text(payload: Mapping[str, Any] | Sequence[Any]) -> str:
         raise InvalidPayload("The payload is no JSON.", [{"pointer": "/payload", "detail": str(exc)}]) from exc
 
 
-def _callback(submission: Submission) -> Callback | None:
-    if submission.callback_url:
-        events, give_up = tuple(submission.callback_events), submission.callback_give_up_on_4xx
-        return Callback(url=submission.callback_url, events=events, give_up_on_4xx=give_up)
+def _nobody_to_tell(submission: Submission) -> None:
     for name in ("callback_events", "callback_give_up_on_4xx"):
         if getattr(submission, name):
             raise InvalidRequest(
                 "There is nobody to tell.", [{"pointer": f"/{name}", "detail": "Give a callback_url, too."}]
             )
-    return None
 
 
 def _start_time(submission: Submission, now: int) -> int | None:

@@ -117,10 +117,12 @@ def test_a_record_from_another_version_stops_nobody_else(
 
 @pytest.mark.row("outbound")
 def test_a_callback_to_loopback_reaches_nobody_and_is_recorded(
-    make_installation: Callable[..., Installation], record: Callable[[Figures], None]
+    make_installation: Callable[..., Installation], record: Callable[[Figures], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installation = make_installation(TASKLANE_ALLOW_LOOPBACK="false")
     services = installation.services()
+    # Submitted before such addresses were refused.
+    monkeypatch.setattr("tasklane.submit.why_never", lambda *_, **__: None)
     with receiving() as receiver:
         port = receiver.server_address[1]
         hosts = ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "0.0.0.0")
@@ -134,8 +136,9 @@ def test_a_callback_to_loopback_reaches_nobody_and_is_recorded(
     for task in installation.tasks(tasks):
         assert task.status is Status.COMPLETED
         assert task.callback is not None
-        assert task.callback.state is CallbackState.PENDING
-        assert task.due_at is not None
+        named = "localhost" in task.callback.url  # may be another address's name one day
+        assert task.callback.state is (CallbackState.PENDING if named else CallbackState.UNDELIVERED)
+        assert (task.due_at is not None) == named
         assert [one.error is not None and "not a public address" in one.error for one in task.callback.history] == [
             True
         ]

@@ -45,6 +45,7 @@ BEYOND_THE_SCHEMA: tuple[tuple[str, str], ...] = (
     ("invalid-request", "/(run_at|expires_at|delay_seconds) "),  # times relate to now and to each other
     ("invalid-request", "/retry Give pauses, or base_seconds"),
     ("invalid-request", "/callback_url (Must not carry credentials|Input should be a valid URL)"),
+    ("invalid-request", "/callback_url (.* is not a public address|Nobody listens at port 0)"),
     ("invalid-request", "/callback_events Give a callback_url"),
     ("invalid-request", " Give max_concurrent, rate or both"),  # nulls are neither
     ("idempotency-conflict", ""),

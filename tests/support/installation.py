@@ -231,6 +231,7 @@ def an_installation(
     answer: Callable[[str], HttpResponse] | None = None,
     secrets: Sequence[str] = (SECRET,),
     store: UnreliableStore | None = None,
+    settings: Settings = SETTINGS,
 ) -> Installation:
     """An empty installation with these task types; ``answer`` is what receivers of callbacks say."""
     clock = ManualClock(NOW)
@@ -240,7 +241,7 @@ def an_installation(
     dead_letters = MemoryQueues(clock)
     lanes, mailer = UnreliableLanes(queues, clock), MemoryMailer()
     services = Services(
-        SETTINGS,
+        settings,
         registry=registry,
         clock=clock,
         store=store,

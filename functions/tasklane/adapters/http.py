@@ -6,7 +6,6 @@ check each one like the first address, and nothing follows the proxy variables o
 none).
 """
 
-import ipaddress
 import socket
 import ssl
 import threading
@@ -23,6 +22,7 @@ import httpcore
 
 from tasklane import __version__
 from tasklane.adapters.lookups import Lookups, Resolve
+from tasklane.addresses import may_go_to
 from tasklane.errors import AddressRefused, NonRetryable, Unavailable
 from tasklane.ports import HttpResponse
 
@@ -31,28 +31,8 @@ CALLBACK_ANSWER_CAP: Final = 4 * 1024
 USER_AGENT: Final = f"tasklane/{__version__}"
 MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
-# The first holds other clouds' metadata services, the second the relays of 6to4: ipaddress calls most of both global.
-_NEVER: Final = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("192.88.99.0/24"))
 _until: ContextVar[float] = ContextVar("_until")
 """When the present request must have ended, as ``time.monotonic`` tells it."""
-
-
-def is_public(address: str) -> bool:
-    """True for an address that the public internet routes; IPv4 addresses inside IPv6 ones are judged themselves."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if inner is None and ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if ip.teredo is not None or (inner is not None and not is_public(str(inner))):
-            return False
-        if inner is not None:
-            return True
-        if ip not in _GLOBAL_UNICAST:  # ipaddress calls site-local and unassigned addresses global
-            return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved and not any(ip in network for network in _NEVER)
 
 
 class OutboundGuard:
@@ -75,8 +55,7 @@ class OutboundGuard:
             raise Unavailable(f"{host!r} could not be resolved: {exc}") from exc
         addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
         for address in addresses:
-            loopback = ipaddress.ip_address(address.partition("%")[0]).is_loopback
-            if not (is_public(address) or (self._allow_loopback and loopback)):
+            if not may_go_to(address, allow_loopback=self._allow_loopback):
                 raise AddressRefused(f"{host!r} is not a public address.")
         return addresses
 

@@ -72,6 +72,28 @@ def test_the_pauses_are_those_of_the_specification_and_then_it_is_given_up(
     assert sum(PAUSES) > 3 * 86_400
 
 
+@pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://0x7f.1/", "http://[::1]/", "https://example.com:0/"])
+def test_an_address_that_is_refused_for_what_it_is_ends_it(
+    receiving: Callable[..., Installation], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """Submitted before such addresses were refused."""
+    home = receiving(AddressRefused("not a public address"))
+    with monkeypatch.context() as patch:
+        patch.setattr("tasklane.submit.why_never", lambda *_, **__: None)
+        task = home.submit("echo", callback_url=url)
+    home.work()
+
+    home.deliver()
+
+    undelivered = callback(home, task)
+    assert (undelivered.state, undelivered.tries) == (CallbackState.UNDELIVERED, 1)
+    assert undelivered.history[0].error == "not a public address"
+    assert [one.id for one in home.services.list_callbacks.undelivered(10, None).tasks] == [task.id]
+    home.services.manage.redeliver(task.id)
+    home.deliver()
+    assert callback(home, task).state is CallbackState.UNDELIVERED
+
+
 def test_a_receiver_that_is_gone_for_good_ends_it(receiving: Callable[..., Installation]) -> None:
     home = receiving(status(410))
     task = ended(home)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from infra.local.engine import free_port
-from tasklane.adapters.http import HttpClient, OutboundGuard, is_public
+from tasklane.adapters.http import HttpClient, OutboundGuard
+from tasklane.addresses import is_public
 from tasklane.errors import AddressRefused, Unavailable
 from tests.support.receiver import Receiver
 from tests.unit.http.conftest import BODY, PATIENT, resolving

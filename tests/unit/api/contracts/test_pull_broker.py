@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from api.contracts.views import BrokerAccepted, BrokerState, BrokerTask
+from tasklane.document import MAX_DOCUMENT
 from tasklane.errors import Unavailable
 from tests.unit.api.conftest import Installation, the_problem
 
@@ -190,3 +191,13 @@ def test_a_task_whose_data_cannot_be_read_is_given_back(api: Installation, monke
         the_problem(api.client.get("/get_task"), 503, "unavailable")
 
     assert get_task(api)["task_id"] == task_id
+
+
+def test_a_result_over_the_limit_is_pointed_at(api: Installation) -> None:
+    task_id = enqueue(api)
+    get_task(api)
+
+    answer = api.client.post("/submit_result", json={"task_id": task_id, "result": "x" * MAX_DOCUMENT})
+
+    problem = the_problem(answer, 413, "too-large")
+    assert problem["errors"] == [{"pointer": "/result", "detail": f"At most {MAX_DOCUMENT} bytes of JSON."}]

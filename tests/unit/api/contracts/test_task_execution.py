@@ -274,3 +274,10 @@ def test_the_callback_tells_a_failure_too(shipped: Installation) -> None:
     assert (body["status"], body["result"]) == ("FAILED", None)
     assert body["error"] == "Step 1 of 2 failed, as it was asked to."
     assert body["completed_at"]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000/", "http://169.254.169.254/", "https://example.com:0/"])
+def test_a_callback_that_could_never_arrive_is_refused(shipped: Installation, url: str) -> None:
+    answer = shipped.client.post("/api/tasks", json={"name": "n", "callback_url": url})
+
+    assert [error["pointer"] for error in the_problem(answer, 422, "invalid-request")["errors"]] == ["/callback_url"]
