@@ -12,12 +12,14 @@ from api.request import MAX_ID
 from tasklane.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, CallbackEvent
 from tasklane.throttle import MAX_KEY, MAX_KEYS
 from tasklane.timestamps import from_datetime
+from tasklane.transitions import MAX_DELAY_MS
 
 MAX_NAME: Final = 128
 """Characters of a tenant or a type; a tenant is an SQS MessageGroupId, which takes no more."""
 MAX_URL: Final = 2048
 EVENTS: Final = [event.value for event in CallbackEvent]
-YEAR: Final = 31_536_000
+YEAR: Final = MAX_DELAY_MS // 1000
+"""Seconds; the same that everything else may be off."""
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 

@@ -107,12 +107,14 @@ class TaskContext:
         """Say how far the task is: ``fraction`` from 0 to 1 and, if you like, a sentence.
 
         Cheap, however often it is called: the worker writes the latest word every few seconds. Raises ValueError for a
-        fraction out of range, TaskCancelled where the task was called off, and RunLost where the attempt has been given
-        up (timed out): stop then.
+        fraction out of range, TypeError for a message that is no text, TaskCancelled where the task was called off, and
+        RunLost where the attempt has been given up (timed out): stop then.
         """
         if not 0.0 <= fraction <= 1.0:  # also refuses NaN
             raise ValueError(f"progress is a fraction from 0 to 1, not {fraction!r}")
         if message is not None:
+            if not isinstance(message, str):
+                raise TypeError(f"the message that goes with progress is a str, not {type(message).__name__}")
             message = message.encode("utf-8", "replace").decode()[:200]
         with self._lock:
             self._asked = time.monotonic()

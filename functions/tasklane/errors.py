@@ -34,6 +34,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 
@@ -58,13 +59,17 @@ class InvalidPayload(InvalidRequest):
 
 
 class UnknownTaskType(InvalidRequest):
-    """Neither a handler nor a declaration for external workers has this name."""
+    """Neither a handler nor a declaration for external workers has this name.
+
+    ``known`` are the names that come with code; of declarations there may be any number.
+    """
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(
-            f"There is no task type {name!r}.",
-            [{"pointer": "/type", "detail": f"Known task types: {', '.join(known) or 'none'}."}],
+        self.hint = (
+            f"Known task types: {', '.join(known) or 'none'}. "
+            "What is declared for external workers is accepted, too: see GET /v1/task-types."
         )
+        super().__init__(f"There is no task type {name!r}.", [{"pointer": "/type", "detail": self.hint}])
         self.name = name
         self.known = tuple(known)
 
@@ -147,9 +152,9 @@ class NonRetryable(HandlerError):
 
 
 class RetryLater(HandlerError):
-    """Raised by a handler: the attempt failed, and the next one makes sense ``retry_after`` seconds from now."""
+    """Raised by a handler: the attempt failed, and the next one makes sense ``retry_after`` (seconds) from now."""
 
-    def __init__(self, message: str, retry_after: float) -> None:
+    def __init__(self, message: str, retry_after: float | timedelta) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

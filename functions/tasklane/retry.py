@@ -1,8 +1,10 @@
 """Whether and when a failed attempt is followed by another: pure decisions, the random source is a value."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 from tasklane.errors import (
@@ -15,6 +17,8 @@ from tasklane.errors import (
     error_names,
 )
 from tasklane.task import Task
+
+logger = logging.getLogger(__name__)
 
 MAX_PAUSE_SECONDS: Final = 366 * 86_400
 """The longest pause an error may ask for: as far off as a task may be scheduled."""
@@ -123,7 +127,7 @@ def own_policy(task: Task, policy: RetryPolicy) -> RetryPolicy:
 def next_attempt_at(task: Task, policy: RetryPolicy, error: BaseException, now: int, random: Random) -> int | None:
     """When the attempt after the present one may start; None where there is none.
 
-    An error that has a number of seconds as ``retry_after`` decides about the pause itself.
+    An error that has a number of seconds, or a timedelta, as ``retry_after`` decides about the pause itself.
     """
     policy = own_policy(task, policy)
     # What ends an attempt from outside (a lost worker, a time limit) is no error of the handler's to be judged by.
@@ -150,6 +154,17 @@ def _asked_pause(error: BaseException) -> float | None:
         asked = getattr(error, "retry_after", None)
     except Exception:  # noqa: BLE001 - an error that cannot be asked must not take the worker down
         return None
-    if not isinstance(asked, int | float) or not 0 <= asked < math.inf:
-        return None
-    return min(asked, MAX_PAUSE_SECONDS)
+    seconds = asked.total_seconds() if isinstance(asked, timedelta) else asked
+    if isinstance(seconds, int | float) and 0 <= seconds < math.inf:
+        return min(seconds, MAX_PAUSE_SECONDS)
+    if asked is not None:
+        extra = {"action": "retry_after_ignored", "error": type(error).__name__, "retry_after": _shown(asked)}
+        logger.warning("An error's retry_after is neither seconds nor a timedelta, and is ignored.", extra=extra)
+    return None
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:100]
+    except Exception:  # noqa: BLE001 - as above
+        return type(value).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -12,8 +12,9 @@ from infra.cli import housekeeping, lanes, limits, tasks, types
 from infra.cli.demo.command import demo
 from infra.cli.errors import FAILED, INTERRUPTED, CommandError, one_line
 from infra.cli.options import Given
-from infra.cli.output import require_output, unwritten
+from infra.cli.output import require_output, say, unwritten
 from infra.cli.register import ReaderGone, group
+from tasklane import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,25 @@ app = group(
     demo,
     name="tasklane",
 )
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - typer's own form
+    if asked:
+        say(f"tasklane {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
+    del version  # said by then
+
+
 app.add_typer(types.app, name="types")
 app.add_typer(lanes.app, name="lanes")
 app.add_typer(limits.app, name="limits")

@@ -2,6 +2,7 @@
 
 import random
 import statistics
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -146,9 +147,30 @@ def test_an_error_that_asks_for_more_than_is_possible_gets_the_longest_pause_the
     assert decide(a_running_task(), POLICY, RetryLater("not this year", seconds)) == MAX_PAUSE_SECONDS
 
 
-@pytest.mark.parametrize("nonsense", [-1, float("nan"), float("inf"), "10", None])
-def test_a_time_that_is_none_is_ignored(nonsense: Any) -> None:
+def test_a_time_may_be_a_timedelta() -> None:
+    assert decide(a_running_task(), POLICY, RetryLater("busy", timedelta(minutes=2))) == 120
+    longest = decide(a_running_task(), POLICY, RetryLater("not this year", timedelta(days=1000)))
+    assert longest == MAX_PAUSE_SECONDS
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError("not in the mood")
+
+
+@pytest.mark.parametrize("nonsense", [-1, float("nan"), float("inf"), "10", timedelta(seconds=-1), Unspeakable()])
+def test_a_time_that_is_none_is_ignored_and_told_of(nonsense: Any, caplog: pytest.LogCaptureFixture) -> None:
     assert decide(a_running_task(), POLICY, RetryLater("busy", nonsense)) == 2
+
+    (record,) = caplog.records
+    assert (record.levelname, vars(record)["action"]) == ("WARNING", "retry_after_ignored")
+
+
+def test_no_time_is_nothing_to_speak_of(caplog: pytest.LogCaptureFixture) -> None:
+    nothing: Any = None
+    assert decide(a_running_task(), POLICY, RetryLater("busy", nothing)) == 2
+    assert decide(a_running_task(), POLICY, OSError()) == 2
+    assert caplog.records == []
 
 
 def test_a_task_that_is_too_old_is_not_tried_again() -> None:

@@ -46,6 +46,20 @@ def test_the_last_word_on_progress_is_kept_with_the_outcome(home: Installation, 
     assert home.store.renewed == []
 
 
+def test_a_message_that_is_no_text_is_said_to_be_none(home: Installation, registry: Registry) -> None:
+    def steps(payload: Nothing, context: TaskContext) -> None:
+        nonsense: Any = {"a": 1}
+        context.progress(0.5, nonsense)
+
+    task = ran(home, registry, steps, max_attempts=1)
+
+    assert task.error is not None
+    assert (task.error.type, task.error.message) == (
+        "TypeError",
+        "the message that goes with progress is a str, not dict",
+    )
+
+
 def test_progress_is_written_while_the_handler_runs_but_not_each_word_of_it(
     home: Installation, registry: Registry
 ) -> None:

@@ -46,7 +46,7 @@ def submit(request: JsonRequest, body: TaskQueueRequest, idempotency_key: str | 
     try:
         submitted = common.submit(request, wish, idempotency_key)
     except UnknownTaskType as exc:
-        detail = f"{exc.detail} Known task types: {', '.join(exc.known)}."
+        detail = f"{exc.detail} {exc.hint}"
         return problems.problem(request, UNKNOWN_TYPE, detail, exc.issues)
     return common.accepted(submitted, 201, _created(submitted.task))
 

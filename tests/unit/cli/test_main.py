@@ -14,6 +14,7 @@ from botocore.credentials import Credentials
 
 from infra.cli import client, main
 from infra.cli.signing import Signature, signature_for
+from tasklane import __version__
 from tests.unit.cli.conftest import Shell
 
 
@@ -32,6 +33,11 @@ def test_help_names_every_command(shell: Shell) -> None:
             f"  {name}  " in out
             for name in ("submit", "get", "cancel", "retry", "show", "clear", "types", "lanes", "limits", "limits")
         )
+
+
+def test_it_says_which_version_it_is(shell: Shell) -> None:
+    assert shell.ok("--version").out == f"tasklane {__version__}\n"
+    assert "Submit tasks, see what became of them, keep house." in shell.ok("--help").out
 
 
 @pytest.mark.parametrize(
