@@ -153,32 +153,20 @@ class Claims:
             again |= self._lines.hold(joining)
         if plan.later:
             again |= self._lines.put_off(plan.later, plan.tasks)
-        late = self._late(plan.starts, now)
+        claimed = {answer.id: answer for answer in answers if isinstance(answer, Task)}
+        if any(start.at is not None for start in plan.starts):
+            self._limiter.claimed(self._clock.now() - now)
+        times = self._limiter.begin_at(plan.starts, claimed)
         refused = sum(answer is None for answer in answers)
         if refused:
             logger.info("Some messages were doubled or late.", extra={"action": "claim_refused", "count": refused})
         return Claimings(
-            claimed=tuple(
-                Claimed(task=answer, at=None if start.at is None else start.at + late)
-                for start, answer in pairs
-                if isinstance(answer, Task)
-            ),
+            claimed=tuple(Claimed(task=task, at=times.get(task.id)) for task in claimed.values()),
             unhandled=frozenset(again),
             contended=frozenset(s.message for s, a in pairs if isinstance(a, Contended)),
             refused=refused,
             waited_for=_by_key(behind),
         )
-
-    def _late(self, starts: Sequence[Start], before: int) -> int:
-        """By how long the claims that began at the time ``before`` have outlasted the first time slot (milliseconds).
-
-        So much later all of them start: those whose slots have passed meanwhile would start together otherwise.
-        """
-        if not (slots := [start.at for start in starts if start.at is not None]):
-            return 0
-        now = self._clock.now()
-        self._limiter.claimed(now - before)
-        return max(0, now - max(before, min(slots)))
 
     def _wish(self, start: Start, now: int, known: Task | None) -> Claim:
         message = start.message

@@ -72,6 +72,49 @@ class Limiter:
         """A claim took so long (milliseconds): those who get time slots from now on have time for such a one."""
         self._claim_ms = max(took_ms, self._claim_ms * 3 // 4)
 
+    def begin_at(self, starts: Sequence[Start], tasks: Mapping[str, Task]) -> dict[str, int]:
+        """When those of ``tasks`` begin that have time slots, by id. They have just been claimed.
+
+        Whose slot has passed meanwhile gets another one: they would start together, or at the times of others. So do
+        those who would be late, too, once that is done. Where no slot is near, all begin later by as much, and so keep
+        their distance.
+        """
+        mine = {start.message.task_id: start.message for start in starts if start.message.task_id in tasks}
+        times = {one.message.task_id: one.at for one in starts if one.at is not None and one.message.task_id in mine}
+        for _ in range(ROUNDS):
+            now = self._clock.now()
+            late = [one for one, at in times.items() if self._is_late(mine[one], at, now)]
+            if not late:
+                break
+            soon = [one for one, at in times.items() if one in late or at < now + self._claim_ms]
+            slots = self._slots_anew({one: self._limits_known(mine[one]) for one in soon}, tasks, now)
+            if not slots:
+                by = now - min(times[one] for one in late)
+                return {one: at + by for one, at in times.items()}
+            times |= slots
+        return times
+
+    def _slots_anew(
+        self, wanting: Mapping[str, Sequence[Limit]], tasks: Mapping[str, Task], now: int
+    ) -> dict[str, int]:
+        """Other time slots for all of these; none where one is not near, or where a place would be idle meanwhile."""
+        if any(concurrent_keys(some) for some in wanting.values()):
+            return {}
+        try:
+            slots, _ = reserve_slots(self._control, wanting, tasks, now, lambda some: lead_ms(some, self._claim_ms))
+        except Unavailable:
+            return {}
+        near = len(slots) == len(wanting) and all(slot.at <= now + HOLD_MS for slot in slots.values())
+        return {one: slot.at for one, slot in slots.items()} if near else {}
+
+    def _limits_known(self, message: TaskMessage) -> list[Limit]:
+        limits = [self._known[key][1] for key in message.keys if key in self._known]
+        return [limit for limit in limits if limit is not None]
+
+    def _is_late(self, message: TaskMessage, at: int, now: int) -> bool:
+        rates = [limit.rate for limit in self._limits_known(message) if limit.rate is not None]
+        return bool(rates) and now - at > min(rate.tolerance_ms for rate in rates) // 2
+
     def _judge(self, messages: Sequence[TaskMessage], plan: Plan) -> list[TaskMessage]:
         """Plan these; those whose limits have turned out to be others by now."""
         now = self._clock.now()
@@ -89,6 +132,7 @@ class Limiter:
                 to_reserve.append(message)
         wanting = self._without_doubled(to_reserve, limits, plan, now) if to_reserve else []
         wanting = self._with_a_place(sorted(wanting, key=lambda one: _came(plan.tasks[one.task_id])), limits, plan)
+        now = self._clock.now()  # on a busy machine the reads take longer than a time slot is off
         slots = self._reserve({message: limits[message] for message in wanting}, plan.tasks, now)
         for message, slot in slots.items():
             if slot.at - now > HOLD_MS:

@@ -9,6 +9,7 @@ from tasklane.throttle import Rate
 from tests.faults.crash_scenarios import dying
 from tests.faults.crash_trial import Trial
 from tests.faults.crash_worker import lost
+from tests.faults.plans import Fault, always, no_faults
 from tests.faults.recovery import drain
 
 KEY: Final = "account:8"
@@ -47,6 +48,17 @@ def sends_the_first_who_must_run_alone(trial: Trial) -> Sequence[Task]:
     newcomer = trial.submit(throttle_keys=(KEY,))
     trial.dies("work")
     return [first, newcomer]
+
+
+@dying("worker", "Limiter._slots_anew control.reserve", minutes=5)
+def misses_its_time_slots(trial: Trial) -> Sequence[Task]:
+    """The table was slow to let the runs begin, so they ask for other slots."""
+    trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=100, period_ms=1_000))
+    tasks = [trial.submit(throttle_keys=(KEY,)) for _ in range(3)]
+    trial.installation.proxy.begin(always(Fault.DELAY, "BatchExecuteStatement"))
+    trial.dies("work")
+    trial.installation.proxy.begin(no_faults)
+    return tasks
 
 
 def _held_until_resumed(trial: Trial) -> Sequence[Task]:

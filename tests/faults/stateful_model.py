@@ -119,7 +119,11 @@ class Model:
         self.must(forward, f"backwards: {step}")
         self.must(after.run - before.run in (0, 1), f"the run jumps: {step}")
         begins = isinstance(request, Claim)
-        announced_anew = by_hand or (before.status.waiting and after.reserved_at not in (None, before.reserved_at))
+        another_slot = after.reserved_at and (after.reserved_at, after.reserved_on) != (
+            before.reserved_at,
+            before.reserved_on,
+        )
+        announced_anew = by_hand or (before.status.waiting and another_slot)
         self.must(begins or announced_anew or before.run == after.run, f"a run out of nothing: {step}")
         self.must(not begins or (before.status.waiting and after.status is Status.RUNNING), f"no claim: {step}")
         if isinstance(request, Change):
