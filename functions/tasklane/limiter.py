@@ -113,7 +113,7 @@ class Limiter:
 
     def _is_late(self, message: TaskMessage, at: int, now: int) -> bool:
         rates = [limit.rate for limit in self._limits_known(message) if limit.rate is not None]
-        return bool(rates) and now - at > min(rate.tolerance_ms for rate in rates) // 2
+        return bool(rates) and now - at > min(rate.tolerance_ms for rate in rates)
 
     def _judge(self, messages: Sequence[TaskMessage], plan: Plan) -> list[TaskMessage]:
         """Plan these; those whose limits have turned out to be others by now."""

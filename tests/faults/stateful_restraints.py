@@ -38,6 +38,8 @@ class Restraints:
         self._vague: set[str] = set()
         """Keys whose rate was set by two at once: which one's slots are valid is for them to know."""
         self._starts: dict[str, list[int]] = {key: [] for key in KEYS}
+        self._to_begin: set[tuple[str, int]] = set()
+        """Runs that have been claimed, and whose handlers have not begun."""
         self._begins_at: dict[tuple[str, int], int] = {}
 
     # -- what people do, and what processes miss -----------------------------------------------------------------------
@@ -91,10 +93,14 @@ class Restraints:
             for task in self._tasks.values()
             if task.status.waiting and key in task.throttle_keys and not self._has_slot(task, now)
         ]
+        wanting += [
+            task for task in self._tasks.values() if (task.id, task.run) in self._to_begin and key in task.throttle_keys
+        ]
         self._must(count <= len(wanting), f"{count} time slots of {key} for {len(wanting)} tasks: {wanting}")
 
     def starts_handler(self, task: Task, at: int) -> None:
         """A handler is to begin at this time, by its process' clock."""
+        self._to_begin.discard((task.id, task.run))
         start = self._begins_at.pop((task.id, task.run), 0)
         self._must(at >= start, f"{task} begins at {at}, {start - at} ms before its time slot")
 
@@ -162,6 +168,7 @@ class Restraints:
 
     def _claimed(self, task: Task, claim: Claim, judged: Judged) -> None:
         begin = _begin(claim)
+        self._to_begin.add((task.id, task.run))
         if begin > claim.now and not task.external:
             self._begins_at[task.id, task.run] = begin
         for key in task.slots:
