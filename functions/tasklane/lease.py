@@ -158,14 +158,16 @@ class Leases:
         if task.status is Status.COMPLETED and task.ended_by == holder.token and self._has_result(task, text):
             return task
         owner = holder
-        if holder.held_last(task):
+        if late := holder.held_last(task):
             task = self._taken_again(task)
             owner = Holder.of(task)
         _require(owner.holds(task), task)
         packed = self._pack(task, "result", text)
 
         def completed(task: Task, now: int) -> Task:
-            return transitions.completed(task, packed, now, self._timing).evolve(ended_by=holder.token)
+            # Nobody else has had it: what it was taken again for is the attempt that the worker has worked in.
+            after = transitions.completed(task, packed, now, self._timing)
+            return after.evolve(ended_by=holder.token, uncounted=task.uncounted + late)
 
         before, after = self._change(task, owner, completed)
         extra = {"action": "task_completed", "duration_ms": (after.finished_at or 0) - (before.started_at or 0)}

@@ -13,6 +13,18 @@ def shown_status(task: Task, now: int) -> Status:
     return task.status
 
 
+def shown_attempt(task: Task) -> int:
+    """The number of the attempt that a task is in, or was in last; 0 before the first.
+
+    A run that is to go on in another one is counted when that begins: until then its attempt goes on all the same.
+    """
+    if task.started_at is None or task.continuations == 0:
+        return task.attempt
+    failed = task.attempts[-1].started_at if task.attempts else None
+    goes_on = task.status.waiting and failed != task.started_at
+    return max(task.attempt + goes_on, 1)
+
+
 def simple_status(task: Task) -> Status:
     """The status for clients that know four: pending, running, completed, failed. It never goes backwards.
 
@@ -37,7 +49,7 @@ def task_view(task: Task, now: int, *, payload: Any, result: Any) -> dict[str, A
         "result": result,
         "error": error_view(task),
         "progress": task.progress and {"fraction": task.progress.fraction, "message": task.progress.message},
-        "attempt": task.attempt,
+        "attempt": shown_attempt(task),
         "max_attempts": task.max_attempts,
         "timeout_seconds": task.timeout_seconds,
         "retry": dict(task.retry) if task.retry else None,
