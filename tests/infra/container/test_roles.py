@@ -110,7 +110,7 @@ def test_a_worker_that_has_no_time_to_end_its_job_hands_it_on(installation: Inst
         assert worker.exit_code() == 0
 
     task = installation.task(task_id)
-    assert (task["status"], task["attempt"], task["error"]) == ("pending", 0, None), "what was not ended is no attempt"
+    assert (task["status"], task["attempt"], task["error"]) == ("pending", 1, None), "its attempt goes on"
     with installation.worker():
         installation.wait_for(task_id, "completed")
     assert installation.task(task_id)["attempt"] == 1
