@@ -12,7 +12,7 @@ from api.request import MAX_ID
 from tasklane.task import HIGHEST_PRIORITY, LOWEST_PRIORITY, CallbackEvent
 from tasklane.throttle import MAX_KEY, MAX_KEYS
 from tasklane.timestamps import from_datetime
-from tasklane.transitions import MAX_DELAY_MS
+from tasklane.timing import MAX_DELAY_MS
 
 MAX_NAME: Final = 128
 """Characters of a tenant or a type; a tenant is an SQS MessageGroupId, which takes no more."""

@@ -25,7 +25,7 @@ from api.fields import (
 from tasklane.registry import MAX_TIMEOUT_SECONDS
 from tasklane.submit import Submission
 from tasklane.task import DEFAULT_PRIORITY, DEFAULT_TENANT
-from tasklane.transitions import MAX_DELAY_MS
+from tasklane.timing import MAX_DELAY_MS
 
 MAX_ATTEMPTS: Final = 100
 MAX_RATE: Final = 100_000

@@ -14,7 +14,7 @@ from tasklane.message import TaskMessage
 from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
 from tasklane.release import Release
 from tasklane.throttle import HOLD_MS
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 EARLY_TOLERANCE_MS: Final = 1000
 """A message this much before its time is run: queues round to seconds."""

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tasklane import document, transitions
+from tasklane import document, timing
 from tasklane.callback_body import Event
 from tasklane.callback_post import Letter, Posted, Poster
 from tasklane.dispatch import send_callbacks
@@ -24,7 +24,7 @@ from tasklane.retry import Random
 from tasklane.save import save_patiently
 from tasklane.task import Callback, CallbackState, Task
 from tasklane.tell import TellEvents, Told, news
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ TIMEOUT_SECONDS: Final = 15.0
 """How long a receiver may take to answer."""
 PAUSES: Final = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Seconds between tries, the schedule that Standard Webhooks recommends: over three days in all."""
-TRY_MS: Final = int(TIMEOUT_SECONDS * 1000) + transitions.LEASE_MARGIN_MS
+TRY_MS: Final = int(TIMEOUT_SECONDS * 1000) + timing.LEASE_MARGIN_MS
 """How long a try that has begun is left alone before the sweeper begins the next."""
 LINGER_SECONDS: Final = 0.05
 """How long a try that is over waits for others, so that they are written down together."""
@@ -217,7 +217,7 @@ class DeliverCallbacks:
     def _begin(self, task: Task, now: int) -> Change:
         callback = _callback(task)
         after = task.evolve(callback=replace(callback, tries=callback.tries + 1, next_at=now), lease_id=new_lease_id())
-        look = max(transitions.next_callback_look(after, now, self._timing), now + TRY_MS)
+        look = max(timing.next_callback_look(after, now, self._timing), now + TRY_MS)
         after = after.evolve(due_at=look)
         return Change(before=task, after=after, unchanged=GUARDS)
 
@@ -238,13 +238,13 @@ class DeliverCallbacks:
             callback = replace(callback, state=CallbackState.UNDELIVERED)
             now = self._clock.now()
             task = task.evolve(callback=callback, due_at=None, sends=0, outcome_at=task.outcome_at or now)
-            return transitions.kept(task, now)
+            return timing.kept(task, now)
         now = self._clock.now()
         pause = PAUSES[callback.tries - 1] * (1 + JITTER * self._random())
         wait = max(pause, posted.retry_after(now))
         next_at = now + int(wait * 1000)
-        task = transitions.kept(task.evolve(callback=replace(callback, next_at=next_at), sends=0), next_at)
-        return task.evolve(due_at=transitions.next_callback_look(task, now, self._timing))
+        task = timing.kept(task.evolve(callback=replace(callback, next_at=next_at), sends=0), next_at)
+        return task.evolve(due_at=timing.next_callback_look(task, now, self._timing))
 
     def _end_of(self, task: Task) -> Event:
         event = Event(name=task.status.value, task=task, at=task.finished_at or task.created_at)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from tasklane import transitions
+from tasklane import timing
 from tasklane.admission import Admission
 from tasklane.errors import Contended, Unavailable
 from tasklane.gate import Gate
@@ -19,7 +19,7 @@ from tasklane.ports import Blocked, CallbackQueue, Claim, Clock, ControlStore, T
 from tasklane.release import Release
 from tasklane.standing import Standing
 from tasklane.task import Task
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 
@@ -171,15 +171,15 @@ class Claims:
     def _wish(self, start: Start, now: int, known: Task | None) -> Claim:
         message = start.message
         lead = max(0, (start.at or now) - now)
-        until = transitions.lease_until(message.timeout_seconds, now) + lead
+        until = timing.lease_until(message.timeout_seconds, now) + lead
         return Claim(
             message=message,
             now=now,
             lease_id=new_lease_id(),
             lease_until=until,
-            due_at=until + transitions.WAITED_FOR_MS
+            due_at=until + timing.WAITED_FOR_MS
             if start.takes
-            else transitions.moved_due(message.due_at, until, self._timing),
+            else timing.moved_due(message.due_at, until, self._timing),
             takes=start.takes,
             known=known,
         )

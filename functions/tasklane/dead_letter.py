@@ -10,7 +10,7 @@ from tasklane.errors import Unavailable
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import CallbackQueue, Change, TaskQueue
 from tasklane.task import CallbackState, Status, Task
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 UNKNOWN: Final = "unknown"
 """What a dead letter is about that is about nothing any more."""

@@ -11,7 +11,7 @@ from tasklane.line import is_rate, keeps_from_lanes
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.ports import CallbackQueue, TaskQueue
 from tasklane.task import CallbackState, Task
-from tasklane.transitions import fits_a_queue
+from tasklane.timing import fits_a_queue
 
 logger = logging.getLogger(__name__)
 

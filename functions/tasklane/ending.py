@@ -21,7 +21,7 @@ from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
 from tasklane.run import Run
 from tasklane.save import log_given_up, log_run_lost, pauses_while
 from tasklane.task import Status, Task
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from tasklane.run import Run
 from tasklane.starter import REPORT_RESERVE_SECONDS, Starter
 from tasklane.task import CallbackEvent
 from tasklane.task_types import TaskTypes
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 from tasklane.watch import Watch
 
 logger = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from tasklane.message import MAX_DELAY_SECONDS, TaskMessage
 from tasklane.ports import CallbackQueue, Change, Claim, Clock, ControlStore, TaskQueue, TaskStore
 from tasklane.release import Release
 from tasklane.task import CallbackEvent, Status, Task
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 

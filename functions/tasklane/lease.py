@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tasklane import document, transitions
+from tasklane import document, timing, transitions
 from tasklane.announce import Announcer
 from tasklane.dispatch import send_what_follows
 from tasklane.errors import (
@@ -31,7 +31,7 @@ from tasklane.ports import BlobStore, CallbackQueue, Change, Claim, Clock, TaskQ
 from tasklane.retry import Random, next_attempt_at
 from tasklane.task import CallbackEvent, Document, ErrorDetails, Progress, Status, Task
 from tasklane.task_types import TaskTypes
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +214,7 @@ class Leases:
         """The task in the hands of the late worker once more, unless somebody else takes it first."""
         now = self._clock.now()
         until = now + ENDING_MS
-        due_at = transitions.moved_due(task.due_at or 0, until, self._timing)
+        due_at = timing.moved_due(task.due_at or 0, until, self._timing)
         wish = Claim(message=TaskMessage.of(task), now=now, lease_id=new_lease_id(), lease_until=until, due_at=due_at)
         (answer,) = self._store.claim([wish])
         if isinstance(answer, Unavailable):

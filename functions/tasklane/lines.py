@@ -14,7 +14,7 @@ from tasklane.ports import Change, Clock, ControlStore, TaskQueue, TaskStore
 from tasklane.standing import FURTHER, MAX_LOOKS
 from tasklane.task import Task
 from tasklane.throttle import TimeSlot
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 

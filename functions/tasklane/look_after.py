@@ -20,7 +20,7 @@ from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
 from tasklane.retry import Random
 from tasklane.task import Status, Task
 from tasklane.task_types import TaskTypes
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 

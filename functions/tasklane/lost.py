@@ -7,7 +7,7 @@ from tasklane.errors import AttemptLost, public_details
 from tasklane.outcome import what_follows
 from tasklane.retry import Random, RetryPolicy, next_attempt_at
 from tasklane.task import ErrorDetails, Task
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from tasklane.errors import InvalidRequest, NotNow, TaskNotFound, Unavailable
 from tasklane.line import is_rate
 from tasklane.ports import BlobStore, CallbackQueue, Clock, TaskQueue, TaskStore
 from tasklane.task import REOPENINGS, Document, Status, Task
-from tasklane.transitions import MAX_DELAY_MS, Timing
+from tasklane.timing import MAX_DELAY_MS, Timing
 
 TRIES: Final = 5
 """How often a change is decided anew because somebody else changed the task in between."""

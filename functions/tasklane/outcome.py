@@ -26,7 +26,7 @@ from tasklane.run import Run
 from tasklane.save import patiently, pauses_while
 from tasklane.task import Document, ErrorDetails, Task
 from tasklane.timestamps import rfc3339
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 

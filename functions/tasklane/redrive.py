@@ -16,7 +16,7 @@ from tasklane.errors import Unavailable
 from tasklane.message import CallbackMessage, InvalidMessage, TaskMessage
 from tasklane.ports import CallbackQueue, Change, Clock, Delivery, MessageSource, TaskQueue, TaskStore
 from tasklane.task import Task
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from tasklane.ports import Change, Clock, ControlStore, TaskQueue, TaskStore
 from tasklane.slots import reserve_slots
 from tasklane.task import Task
 from tasklane.throttle import Limit, LimitState, TimeSlot, is_valid
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 CHUNK: Final = 25
 """Tasks of one batch of writes."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tasklane.callback import CallbackTerms
 from tasklane.errors import ConfigurationError
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 PREFIX: Final = "TASKLANE_"
 LANES: Final = 5

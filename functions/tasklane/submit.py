@@ -20,7 +20,7 @@ from tasklane.registry import TaskType
 from tasklane.task import DEFAULT_TENANT, Callback, CallbackEvent, Status, Task
 from tasklane.task_types import TaskTypes
 from tasklane.throttle import MAX_KEY, MAX_KEYS
-from tasklane.transitions import MAX_DELAY_MS, Timing, next_look
+from tasklane.timing import MAX_DELAY_MS, Timing, next_look
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tasklane import transitions
+from tasklane import timing, transitions
 from tasklane.changes import own_change, tasks_after, written
 from tasklane.dispatch import send_what_follows
 from tasklane.errors import Unavailable
@@ -26,7 +26,7 @@ from tasklane.release import Release
 from tasklane.retry import Random
 from tasklane.task import CallbackState, Status, Task
 from tasklane.task_types import TaskTypes
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 
@@ -200,7 +200,7 @@ class Sweep:
         # A task that was promoted for the first time (it was too far off to be sent before) has not been sent yet.
         first = task.run_at is not None and task.run_at > now
         task = task.evolve(sends=task.sends if first else task.sends + 1)
-        return task.evolve(due_at=transitions.next_look(task, now, self._timing))
+        return task.evolve(due_at=timing.next_look(task, now, self._timing))
 
     def _check_lease(self, task: Task, now: int) -> Task:
         lost_at = (task.lease_until or 0) + CLOCK_TOLERANCE_MS
@@ -214,5 +214,5 @@ class Sweep:
             return task.evolve(due_at=None)
         first = callback.next_at is not None and callback.next_at > now
         task = task.evolve(sends=task.sends if first else task.sends + 1)
-        look = transitions.next_callback_look(task, now, self._timing)
-        return transitions.kept(task.evolve(due_at=look), look)
+        look = timing.next_callback_look(task, now, self._timing)
+        return timing.kept(task.evolve(due_at=look), look)

@@ -14,7 +14,7 @@ from tasklane.invoke import Invoker
 from tasklane.ports import Change, Clock, TaskStore
 from tasklane.run import Run
 from tasklane.task import CallbackEvent, Task
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 
 logger = logging.getLogger(__name__)
 

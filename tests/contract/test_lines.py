@@ -9,7 +9,8 @@ from tasklane.message import TaskMessage
 from tasklane.ports import Change, Claim, TaskStore
 from tasklane.task import Status, Task
 from tasklane.throttle import TimeSlot
-from tasklane.transitions import Timing, cancelled, held, let_go, put_off
+from tasklane.timing import Timing
+from tasklane.transitions import cancelled, held, let_go, put_off
 from tests.support.builders import NOW, a_claim, a_task
 
 TIMING: Final = Timing()

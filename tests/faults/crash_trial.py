@@ -12,7 +12,7 @@ from api.app import create_app
 from tasklane.bootstrap import Services
 from tasklane.lease import Holder
 from tasklane.task import CallbackState, Task
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 from tests.faults.figures import Figures
 from tests.faults.history import figures
 from tests.faults.installation import Installation

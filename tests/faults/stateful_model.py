@@ -14,7 +14,7 @@ from tasklane.line import is_pull, is_rate
 from tasklane.ports import Change, Claim, Clock
 from tasklane.task import REOPENINGS, TRANSITIONS, CallbackState, Document, Status, Task
 from tasklane.timestamps import rfc3339
-from tasklane.transitions import MAX_DOUBLINGS, Timing
+from tasklane.timing import MAX_DOUBLINGS, Timing
 from tests.faults.stateful_lines import Judged
 from tests.faults.stateful_restraints import Restraints
 from tests.support.builders import SECRET

@@ -29,7 +29,7 @@ from tasklane.submit import Submit
 from tasklane.sweep import Sweep
 from tasklane.task import CallbackEvent, Task
 from tasklane.task_types import TaskTypes
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 from tasklane.watch import Watch
 from tests.faults.stateful_control import FaultyControl, FaultyDeadLetters
 from tests.faults.stateful_handlers import task_types

@@ -10,7 +10,7 @@ from tasklane.line import lane_target, pause_line, type_target
 from tasklane.ports import Change, Claim, Clock
 from tasklane.task import Status, Task
 from tasklane.throttle import Limit
-from tasklane.transitions import lease_until
+from tasklane.timing import lease_until
 from tests.faults.stateful_lines import KEYS, Decided, Judged, Standing, Who
 
 REMEMBERED_MS: Final = 5_000

@@ -9,7 +9,7 @@ import pytest
 from tasklane.bootstrap import Services
 from tasklane.sweep import CLOCK_TOLERANCE_MS
 from tasklane.task import Status, Task
-from tasklane.transitions import LEASE_MARGIN_MS
+from tasklane.timing import LEASE_MARGIN_MS
 from tests.faults.crash_trial import DEPLOYED, MINUTE_MS
 from tests.faults.figures import Figures
 from tests.faults.history import figures

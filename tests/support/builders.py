@@ -20,7 +20,7 @@ from tasklane.task import (
     Status,
     Task,
 )
-from tasklane.transitions import LEASE_MARGIN_MS
+from tasklane.timing import LEASE_MARGIN_MS
 
 NOW: Final = 1_750_000_000_000
 """The tests' present, in Unix milliseconds."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasklane import transitions
 from tasklane.task import Callback, CallbackEvent, Progress, Status, Task
-from tasklane.transitions import Timing
+from tasklane.timing import Timing
 from tests.support.builders import NOW, a_document, a_task, an_error
 
 TIMING: Final = Timing()

@@ -22,7 +22,7 @@ from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
 from tasklane.submit import Submitted
 from tasklane.task import Callback, Status
-from tasklane.transitions import MAX_DELAY_MS
+from tasklane.timing import MAX_DELAY_MS
 from tests.support.builders import NOW
 from tests.support.installation import Installation
 

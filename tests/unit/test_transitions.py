@@ -7,22 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasklane.task import MAX_HISTORY, CallbackState, Progress, Status
-from tasklane.transitions import (
+from tasklane.timing import (
     LEASE_MARGIN_MS,
     MAX_DOUBLINGS,
     PROMOTE_AHEAD_MS,
     Timing,
-    attempt_failed,
-    begun,
-    completed,
-    expired,
     fits_a_queue,
     lease_until,
     moved_due,
     next_callback_look,
     next_look,
-    renewed,
 )
+from tasklane.transitions import attempt_failed, begun, completed, expired, renewed
 from tests.support.builders import (
     NOW,
     a_completed_task,

@@ -5,7 +5,8 @@ from typing import Final
 
 from tasklane.ports import Blocked, Change, ControlStore, TaskStore
 from tasklane.task import Status, Task
-from tasklane.transitions import Timing, attempt_failed, completed, renewed
+from tasklane.timing import Timing
+from tasklane.transitions import attempt_failed, completed, renewed
 from tests.contract.limits.conftest import limited
 from tests.support.builders import NOW, a_claim, a_document, a_task, an_error
 

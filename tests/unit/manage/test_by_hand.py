@@ -6,7 +6,7 @@ import pytest
 
 from tasklane.errors import InvalidRequest, NotNow, TaskNotFound, Unavailable
 from tasklane.task import CallbackState, Status, Task
-from tasklane.transitions import MAX_DELAY_MS
+from tasklane.timing import MAX_DELAY_MS
 from tests.support.builders import NOW, a_completed_task, a_pending_callback, a_running_task, a_task
 from tests.support.installation import CALLBACKS, Installation
 from tests.unit.manage.conftest import FINAL, an_ended_task, kept

@@ -5,7 +5,7 @@ import pytest
 from tasklane.message import CallbackMessage, TaskMessage
 from tasklane.sweep import SweepReport
 from tasklane.task import CallbackState, Status
-from tasklane.transitions import PROMOTE_AHEAD_MS
+from tasklane.timing import PROMOTE_AHEAD_MS
 from tests.support.builders import NOW, a_completed_task, a_pending_callback, a_task
 from tests.support.installation import CALLBACKS, Installation
 from tests.unit.sweep.conftest import RECOVERY, kept
