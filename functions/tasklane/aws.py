@@ -155,14 +155,14 @@ class AwsPorts:
             raise ConfigurationError("TASKLANE_DEAD_LETTER_URLS or TASKLANE_CALLBACK_DEAD_LETTER_URL is missing.")
         return {**lanes, CALLBACKS: callbacks}
 
-    def _client(self, service: Any, read_seconds: int = READ_SECONDS) -> Any:
+    def _client(self, service: Any, read_seconds: float = READ_SECONDS) -> Any:
         import boto3
 
         with _making_a_client:
             return boto3.client(service, config=client_config(service, read_seconds))
 
 
-def client_config(service: str, read_seconds: int = READ_SECONDS) -> "Config":
+def client_config(service: str, read_seconds: float = READ_SECONDS) -> "Config":
     """How a client of this service behaves."""
     from botocore.config import Config
 

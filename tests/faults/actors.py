@@ -15,16 +15,19 @@ from typing import Final
 
 import uvicorn
 
+import tasklane.callback
 import tasklane.visibility
 import tasklane.watch
 import worker.poller
 from api.app import create_app
+from tasklane.adapters.http import HttpClient, OutboundGuard
 from tasklane.adapters.memory import MemoryMailer, StaticSigningSecrets
 from tasklane.bootstrap import Services
 from tasklane.ports import Delivery, MessageSource
-from tests.faults import crash
+from tests.faults import crash, patience
 from tests.faults.clock import VARIABLE, SharedClock
 from tests.faults.crash_steps import steps
+from tests.faults.patience import Patience, PatientServices
 from tests.faults.task_types import World, task_types
 from tests.support.builders import SECRET
 from worker.poller import Poller, make_poller
@@ -33,6 +36,7 @@ ORPHAN_LOOK_SECONDS: Final = 0.5
 WORN_OUT: Final = 75
 """How a worker ends that takes no more work."""
 POLL_SECONDS: Final = 0.05
+RECEIVERS: Final = "127.0.0.1"
 
 # Here, so that it is done once, in the server that all these processes are forked from. What cannot be followed is
 # for the test of the crash points to say.
@@ -51,8 +55,9 @@ def play(actor: str, folder: Path, environment: Mapping[str, str]) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, force=True)
     logging.getLogger().handlers[0].setFormatter(_Lines())
     world = World(folder=folder)
+    PatientServices.patience = Patience(float(environment.get(patience.VARIABLE) or 0) or None)
     skew = int(environment.get("FAULTS_SKEW_MS", "0"))
-    services = Services(
+    services: Services = PatientServices(
         registry=task_types(world),
         clock=SharedClock(path=Path(environment[VARIABLE]), skew_ms=skew),
         secrets=StaticSigningSecrets(SECRET),
@@ -144,6 +149,20 @@ def work(services: Services, world: World, *, runners: int) -> None:
     os._exit(WORN_OUT)
 
 
+def work_in_a_storm(services: Services, world: World) -> None:
+    """Work, as deployed where the outbound guard is concerned, and with less patience for receivers."""
+    vars(services)["http"] = HttpClient(OneAddress())
+    vars(tasklane.callback)["TIMEOUT_SECONDS"] = 1.0
+    work(services, world, runners=4)
+
+
+class OneAddress(OutboundGuard):
+    """The deployed installation's guard, but that the tests' receivers count as public: by that spelling alone."""
+
+    def addresses(self, host: str, port: int, seconds: float | None = None) -> list[str]:
+        return [host] if host == RECEIVERS else super().addresses(host, port, seconds)
+
+
 def serve(services: Services, world: World) -> None:
     """Serve the API, at the port in the file ``port``, until killed."""
     _ = services.submit, services.read
@@ -173,6 +192,7 @@ def clean(services: Services, world: World) -> None:
 ACTORS: Final[Mapping[str, Callable[[Services, World], None]]] = {
     "work": partial(work, runners=4),
     "work-on-one-batch": partial(work, runners=1),
+    "work-in-a-storm": work_in_a_storm,
     "serve": serve,
     "sweep": sweep,
     "clean": clean,

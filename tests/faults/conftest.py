@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,11 +99,14 @@ def proxy(engine: Target) -> Iterator[FaultProxy]:
 def make_installation(
     aws: Aws, proxy: FaultProxy, clock: SharedClock, tmp_path: Path
 ) -> Iterator[Callable[..., Installation]]:
-    """Makes another installation in the same engine, behind the same proxy; settings by name."""
+    """Makes another installation in the same engine, behind the same proxy; settings by name.
+
+    ``read_seconds``: how long its clients wait for an answer.
+    """
 
     made: list[Installation] = []
 
-    def make(**variables: str) -> Installation:
+    def make(**variables: Any) -> Installation:
         folder = tmp_path / str(len(made))
         folder.mkdir()
         made.append(installed(aws, proxy, clock, folder, **variables))

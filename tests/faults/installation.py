@@ -23,7 +23,9 @@ from tasklane.message import TaskMessage
 from tasklane.settings import Settings, read_settings
 from tasklane.submit import Submission
 from tasklane.task import Task
+from tests.faults import patience
 from tests.faults.clock import VARIABLE, SharedClock
+from tests.faults.patience import Patience
 from tests.faults.proxy import FaultProxy
 from tests.faults.task_types import World, task_types
 from tests.support.builders import SECRET
@@ -47,9 +49,10 @@ def _session() -> boto3.Session:
 class ServicesAt(Services):
     """The product's own composition, its clients pointed at an endpoint."""
 
-    def __init__(self, settings: Settings, endpoint: str, **ports: Any) -> None:
+    def __init__(self, settings: Settings, endpoint: str, patience: Patience, **ports: Any) -> None:
         super().__init__(settings, **ports)
         self._endpoint = endpoint
+        self._patience = patience
         self._clients: list[Any] = []
 
     def close(self) -> None:
@@ -60,8 +63,8 @@ class ServicesAt(Services):
         for client in self._clients:
             client.close()
 
-    def _client(self, service: Any, read_seconds: int = aws.READ_SECONDS) -> Any:
-        config = aws.client_config(service, read_seconds)
+    def _client(self, service: Any, read_seconds: float = aws.READ_SECONDS) -> Any:
+        config = aws.client_config(service, self._patience.of(read_seconds))
         with _making:
             self._clients.append(_session().client(service, endpoint_url=self._endpoint, config=config))
         return self._clients[-1]
@@ -87,6 +90,8 @@ class Installation:
     folder: Path
     variables: Mapping[str, str]
     """The functions' environment variables."""
+    patience: Patience = field(default_factory=Patience)
+    """How long its clients wait for an answer."""
     _made: list[ServicesAt] = field(default_factory=list)
 
     @property
@@ -107,13 +112,14 @@ class Installation:
             "AWS_SECRET_ACCESS_KEY": ACCOUNT_KEY,
             "AWS_DEFAULT_REGION": REGION,
             VARIABLE: str(self.clock.path),
+            patience.VARIABLE: str(self.patience.seconds or ""),
         }
 
     def services(self, **ports: Any) -> Services:
         """The use cases, run in the test's own process."""
         given: dict[str, Any] = {"clock": self.clock, "registry": task_types(self.world)}
         given |= {"secrets": StaticSigningSecrets(SECRET), "mailer": MemoryMailer()}
-        self._made.append(ServicesAt(self.settings, self.proxy.endpoint, **(given | ports)))
+        self._made.append(ServicesAt(self.settings, self.proxy.endpoint, self.patience, **(given | ports)))
         return self._made[-1]
 
     def close(self) -> None:
@@ -165,7 +171,15 @@ class Installation:
         return self.settings.lane_urls[number]
 
 
-def installed(aws: Aws, proxy: FaultProxy, clock: SharedClock, folder: Path, **variables: str) -> Installation:
+def installed(
+    aws: Aws,
+    proxy: FaultProxy,
+    clock: SharedClock,
+    folder: Path,
+    *,
+    read_seconds: float | None = None,
+    **variables: str,
+) -> Installation:
     """Make what an installation needs; ``variables`` are settings other than the tests' usual ones."""
     lanes, dead = ",".join(aws.a_queue(HIDDEN_SECONDS) for _ in range(5)), aws.a_queue()
     usual = {
@@ -179,7 +193,14 @@ def installed(aws: Aws, proxy: FaultProxy, clock: SharedClock, folder: Path, **v
         "TASKLANE_RECOVERY_SECONDS": str(RECOVERY_SECONDS),
         "TASKLANE_ALLOW_LOOPBACK": "true",
     }
-    return Installation(aws=aws, proxy=proxy, clock=clock, folder=folder, variables=usual | variables)
+    return Installation(
+        aws=aws,
+        proxy=proxy,
+        clock=clock,
+        folder=folder,
+        variables=usual | variables,
+        patience=Patience(read_seconds),
+    )
 
 
 def a_queue_with_dead_letters(aws: Aws, *, receives: int, visibility_seconds: int) -> tuple[str, str]:

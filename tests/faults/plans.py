@@ -17,6 +17,10 @@ class Fault(StrEnum):
     """The answer comes late."""
     DROP = "answer dropped"
     """The engine acts, and the connection is closed without an answer."""
+    IGNORE = "ignored"
+    """The connection stays open until the client has waited long enough; the engine never sees the request."""
+    WITHHOLD = "answer withheld"
+    """The engine acts, and the client has waited long enough before it has the answer: its read timeout passes."""
     ERROR = "answered 500"
     """The engine never sees the request."""
     THROTTLE = "throttled"
@@ -37,6 +41,8 @@ Plan: TypeAlias = Callable[[str, int], Fault | None]
 """From an operation's name and how many of it came before to its fault; None lets it pass."""
 
 _ANY: Final = (Fault.REFUSE, Fault.DELAY, Fault.DROP, Fault.ERROR, Fault.THROTTLE)
+WAITED_FOR: Final = (Fault.IGNORE, Fault.WITHHOLD)
+"""Each takes a client's whole patience."""
 _OWN: Final = {
     "SendMessage": (Fault.DOUBLE,),
     "SendMessageBatch": (Fault.DOUBLE, Fault.PARTIAL),
@@ -51,12 +57,16 @@ def no_faults(_operation: str, _number: int) -> Fault | None:
     return None
 
 
-def seeded(seed: int, rate: float) -> Plan:
-    """Break this part of the requests of every operation, in every way that it can be broken."""
+def seeded(seed: int, rate: float, waited_for: float = 0.0) -> Plan:
+    """Break this part of the requests of every operation, in every way that it can be broken.
+
+    ``waited_for`` is the part of those broken ones that take their client's whole patience.
+    """
 
     def plan(operation: str, number: int) -> Fault | None:
         dice = random_for(seed, operation, number)
-        return dice.choice(_ANY + _OWN.get(operation, ())) if dice.random() < rate else None
+        fault = dice.choice(_ANY + _OWN.get(operation, ())) if dice.random() < rate else None
+        return dice.choice(WAITED_FOR) if fault and dice.random() < waited_for else fault
 
     return plan
 

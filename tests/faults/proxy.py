@@ -9,12 +9,14 @@ state that a task ever had, also where the answer to the write was lost.
 
 import contextlib
 import http.client
+import select
 import socket
 import socketserver
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import boto3
@@ -22,15 +24,14 @@ import boto3
 from infra.local.target import Target
 from tasklane.adapters.items import from_item
 from tasklane.task import Task
-from tests.faults.plans import DELAY_SECONDS, Fault, Plan, no_faults, random_for
+from tests.faults.plans import DELAY_SECONDS, WAITED_FOR, Fault, Plan, no_faults, random_for
 from tests.faults.wire import Answer, Request, error_answer, repeated, send_partly, throttled_answer, written_ids
 from tests.support.waiting import wait_for
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 WRITES = frozenset({"PutItem", "UpdateItem", "BatchExecuteStatement", "TransactWriteItems"})
 UPSTREAM_SECONDS = 60.0
+WITHHELD_SECONDS = 45.0
+"""Longer than any client waits; so a client that waits for ever fails its test instead of hanging it."""
 
 
 class FaultProxy:
@@ -44,6 +45,8 @@ class FaultProxy:
         """How often each operation was broken in each way."""
         self.requests: Counter[str] = Counter()
         """How often each operation came."""
+        self.timeouts: Counter[str] = Counter()
+        """How often the client of each operation had waited long enough, and hung up."""
         self._journal: defaultdict[str, dict[str, list[Task]]] = defaultdict(dict)
         self.kill: Callable[[], None] = _nobody
         """Kills the process that a plan wants dead."""
@@ -92,18 +95,32 @@ class FaultProxy:
         """Wait for the requests that are under way: a dead process's receive still takes messages with it."""
         wait_for(lambda: self._in_flight == 0)
 
-    def pass_on(self, request: Request, upstream: http.client.HTTPConnection) -> Answer | None:
-        """The answer to a request; None where the connection is to be closed without one."""
+    def pass_on(
+        self, request: Request, upstream: http.client.HTTPConnection, hangs_up: Callable[[], bool]
+    ) -> Answer | None:
+        """The answer to a request; None where the connection is to be closed without one.
+
+        ``hangs_up`` waits until the client has, and says whether it did.
+        """
         with self._lock:
             self._in_flight += 1
         try:
-            return self._answer(request, upstream)
+            answer, fault = self._answer(request, upstream)
         finally:
             with self._lock:
                 self._in_flight -= 1
+        if fault in WAITED_FOR and hangs_up():
+            with self._lock:
+                self.timeouts[request.operation] += 1
+        return answer
 
-    def _answer(self, request: Request, upstream: http.client.HTTPConnection) -> Answer | None:
+    def _answer(self, request: Request, upstream: http.client.HTTPConnection) -> tuple[Answer | None, Fault | None]:
         number, fault = self._decide(request.operation)
+        return self._broken(request, upstream, number, fault), fault
+
+    def _broken(
+        self, request: Request, upstream: http.client.HTTPConnection, number: int, fault: Fault | None
+    ) -> Answer | None:
         dice = random_for(self._seed, request.operation, number)
 
         def forward(one: Request) -> Answer:
@@ -111,12 +128,12 @@ class FaultProxy:
 
         if fault is Fault.DELAY:
             self._ended.wait(DELAY_SECONDS)
-        if fault in (Fault.DROP, Fault.DOUBLE, Fault.KILL_AFTER):
+        if fault in (Fault.DROP, Fault.WITHHOLD, Fault.DOUBLE, Fault.KILL_AFTER):
             forward(request)
         if fault in (Fault.KILL_BEFORE, Fault.KILL_AFTER):
             self.kill()
         match fault:
-            case Fault.REFUSE | Fault.DROP | Fault.KILL_BEFORE | Fault.KILL_AFTER:
+            case Fault.REFUSE | Fault.DROP | Fault.IGNORE | Fault.WITHHOLD | Fault.KILL_BEFORE | Fault.KILL_AFTER:
                 return None
             case Fault.ERROR:
                 return error_answer(request)
@@ -205,7 +222,7 @@ class _Connection(BaseHTTPRequestHandler):
     def _pass(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = Request(method=self.command, path=self.path, headers=dict(self.headers.items()), body=body)
-        answer = self._proxy.pass_on(request, self._upstream)
+        answer = self._proxy.pass_on(request, self._upstream, self._hangs_up)
         if answer is None:
             self.close_connection = True
             return
@@ -215,6 +232,10 @@ class _Connection(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body)
+
+    def _hangs_up(self) -> bool:
+        readable, _, _ = select.select([self.connection], [], [], WITHHELD_SECONDS)
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass  # noqa: N815 - the names http.server looks for
 

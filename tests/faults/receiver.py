@@ -1,15 +1,19 @@
 """A receiver of callbacks that a test can look into, and that answers as the test says."""
 
 import json
+import select
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 Answer: TypeAlias = Callable[[str, int], int]
-"""From a task's id and how often it was posted before to the status to answer."""
+"""From a task's id and how often it was posted before to the status to answer; ``NEVER``: none."""
+NEVER: Final = 0
+PATIENCE_SECONDS: Final = 20.0
+"""Longer than anybody waits who is never answered."""
 
 
 class Receiver(ThreadingHTTPServer):
@@ -21,6 +25,8 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Post)
         self.answered: defaultdict[str, list[int]] = defaultdict(list)
         """The statuses that each task's callbacks were answered with."""
+        self.told: defaultdict[str, set[str]] = defaultdict(set)
+        """What each task's callbacks said of its status, as far as they were answered 2xx."""
         self.connections = 0
         """How often somebody connected."""
         self.answer = answer
@@ -38,10 +44,13 @@ class Receiver(ThreadingHTTPServer):
         """A poster that was killed: that is what these tests are about."""
 
     def take(self, body: bytes) -> int:
-        task_id = json.loads(body)["data"]["id"]
+        data = json.loads(body)["data"]
+        task_id = data["id"]
         with self._lock:
             status = self.answer(task_id, len(self.answered[task_id]))
             self.answered[task_id].append(status)
+            if 200 <= status < 300:
+                self.told[task_id].add(data["status"])
         return status
 
 
@@ -50,7 +59,12 @@ class _Post(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response_only(cast("Receiver", self.server).take(body))
+        status = cast("Receiver", self.server).take(body)
+        if status == NEVER:
+            select.select([self.connection], [], [], PATIENCE_SECONDS)
+            self.close_connection = True
+            return
+        self.send_response_only(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

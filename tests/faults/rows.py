@@ -101,6 +101,12 @@ ROWS: Final[Mapping[str, Row]] = {
         promises="2, 3",
         how="The engine acts, the connection is cut without an answer, the SDK repeats the request.",
     ),
+    "read-timeout": Row(
+        fault="The engine does not answer in time",
+        promises="1, 2, 3, 4",
+        how="Of a task with a callback each request in turn is held back until its client's read timeout has passed: "
+        "put, send, receive, claim, save, delete and those of the callback, before the engine acts and after it did.",
+    ),
     "outage": Row(
         fault="Table and queues do not answer for some seconds",
         promises="1, 3",

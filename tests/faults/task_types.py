@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from tasklane.context import TaskContext
 from tasklane.registry import Registry
 from tasklane.retry import RetryPolicy
+from tests.faults.storm_types import add_storm_types
 
 GATE_SECONDS = 120.0
 POLL_SECONDS = 0.01
@@ -104,7 +105,7 @@ def _lives(pid: int) -> bool:
 
 
 def task_types(world: World) -> Registry:
-    """The task types ``work`` (plain), ``async-work``, ``errand``, two that end badly, and one that never ends."""
+    """The types ``work`` (plain), ``async-work``, ``errand``, two that end badly, one that never ends, the storm's."""
     registry = Registry()
 
     # Without a pause a retry is sent without a delay, which would pass in the engine's time and not in the tests'.
@@ -139,6 +140,7 @@ def task_types(world: World) -> Registry:
         raise OSError("the disk is full")
 
     _ends_badly(registry, world)
+    add_storm_types(registry, world.folder)
     return registry
 
 

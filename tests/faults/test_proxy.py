@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError, ReadTimeoutError
 
-from tests.faults.plans import Fault, always, no_faults, seeded
+from tests.faults.plans import WAITED_FOR, Fault, always, no_faults, seeded
 from tests.faults.proxy import FaultProxy
 from tests.support.engine import Aws
+from tests.support.waiting import wait_for
 
-ONCE = Config(retries={"mode": "standard", "total_max_attempts": 1}, s3={"addressing_style": "path"})
+ONCE = Config(read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1}, s3={"addressing_style": "path"})
 
 
 @pytest.fixture
@@ -27,6 +28,8 @@ def through(proxy: FaultProxy) -> Iterator[Aws]:
 @pytest.mark.parametrize(
     ("fault", "error", "taken"),
     [
+        (Fault.IGNORE, ReadTimeoutError, 0),
+        (Fault.WITHHOLD, ReadTimeoutError, 1),
         (Fault.REFUSE, HTTPClientError, 0),
         (Fault.DROP, HTTPClientError, 1),
         (Fault.ERROR, ClientError, 0),
@@ -48,6 +51,7 @@ def test_a_send_is_broken(
 
     assert len(aws.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])) == taken
     assert proxy.faults == {("SendMessage", fault): 1}
+    wait_for(lambda: proxy.timeouts.total() == (fault in WAITED_FOR))
 
 
 def test_a_batch_of_sends_is_refused_in_part(aws: Aws, through: Aws, proxy: FaultProxy) -> None:
@@ -106,3 +110,6 @@ def test_the_same_seed_breaks_the_same_requests() -> None:
     assert first == again != other
     assert 150 < sum(fault is not None for fault in first) < 250
     assert not {Fault.KILL_BEFORE, Fault.KILL_AFTER} & {fault for fault in first if fault}
+    slow = [seeded(1, 0.2, waited_for=0.1)(operation, n) for operation, n in asked]
+    assert [n for n, fault in enumerate(slow) if fault] == [n for n, fault in enumerate(first) if fault]
+    assert 5 < sum(fault in WAITED_FOR for fault in slow) < 45

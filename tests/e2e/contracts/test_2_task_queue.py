@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
+AT_A_TIME = 10
+"""Tasks that a worker takes from a level at once."""
 
 
 def create(client: httpx.Client, task_type: str, n: Any, path: str = "/tasks/", **more: Any) -> httpx.Response:
@@ -133,12 +135,16 @@ def test_an_unknown_id_is_not_found(client: httpx.Client) -> None:
 
 @pytest.mark.long
 def test_the_highest_level_is_taken_first_and_inside_a_level_the_first_that_came(tmp_path: Path) -> None:
-    """One worker, held by a long task until all others wait: then it takes level after level, each in one batch."""
+    """One worker, held by a long task until all others wait: then it takes level after level, ten tasks at a time.
+
+    Those ten overlap, so which of them ends first says nothing; but none of them may come after one of the next ten of
+    its level.
+    """
     with local_run(tmp_path, DEBUG="1") as run, httpx.Client(base_url=run.url, timeout=30) as client:
-        holding = {"task_type": "sleep", "input_data": {"seconds": 4}, "priority": 3}
+        holding = {"task_type": "sleep", "input_data": {"seconds": 12}, "priority": 3}
         held = client.post("/tasks/", json=holding).json()["id"]
         poll(client, f"/tasks/{held}", lambda task: task["status"] == "running")
-        order = [1, 3, 5, 2, 4] * 4
+        order = [1, 3, 5, 2, 4] * 3 + [5, 1] * 19
         ids = [created(client, "CollatzTask", 27, priority=priority) for priority in order]
         assert poll(client, f"/tasks/{held}", lambda _: True)["status"] == "running", "all of them came while it ran"
 
@@ -147,3 +153,10 @@ def test_the_highest_level_is_taken_first_and_inside_a_level_the_first_that_came
     began = sorted(tasks, key=lambda task: datetime.fromisoformat(task["updated_at"]))
     levels = [task["priority"] for task in began]
     assert levels == sorted(order, reverse=True)
+    for level in (5, 1):
+        came = [task["id"] for task in tasks if task["priority"] == level]
+        went = [task["id"] for task in began if task["priority"] == level]
+        assert len(came) == 22
+        for first in range(0, len(came), AT_A_TIME):
+            some = slice(first, first + AT_A_TIME)
+            assert set(went[some]) == set(came[some]), f"first in, first out inside level {level}"

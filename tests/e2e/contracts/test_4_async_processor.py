@@ -75,6 +75,7 @@ def test_a_mail_that_will_never_be_sent_fails_at_once_and_says_why(shared_run: L
 
     assert poll(client, f"/tasks/{task_id}", is_over) == {"task_id": task_id, "status": "failed"}
     assert mails_to(shared_run.engine_url, address) == []
+    # That system had no word for how often it tried, and why it failed: that is told through /v1 alone.
     in_full = client.get(f"/v1/tasks/{task_id}").json()
     assert (in_full["attempt"], in_full["error"]["type"]) == (1, "MailRefused")
     assert address in in_full["error"]["message"]

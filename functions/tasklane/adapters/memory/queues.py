@@ -56,7 +56,8 @@ class MemoryQueues:
             for handle in [handle for handle, one in queue.in_flight.items() if one.at <= now]:
                 queue.waiting.append(queue.in_flight.pop(handle))
             ready = [one for one in queue.waiting if one.at <= now][:limit]
-            queue.waiting = [one for one in queue.waiting if one not in ready]
+            taken = {id(one) for one in ready}
+            queue.waiting = [one for one in queue.waiting if id(one) not in taken]
             received = {f"receipt-{next(self._handles)}": one for one in ready}
             hidden_until = self._in(self._visibility_seconds)
             queue.in_flight |= {handle: replace(one, at=hidden_until) for handle, one in received.items()}
