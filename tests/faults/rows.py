@@ -228,9 +228,11 @@ ROWS: Final[Mapping[str, Row]] = {
     ),
     "storm": Row(
         fault="Everything at once",
-        promises="1, 2, 3, 4",
-        how="A fifth of all requests is broken, in every way there is; one of two workers is killed on the way; the "
-        "receiver of the callbacks answers 500 to a fifth.",
+        promises="1, 2, 3, 4, 5, 6",
+        how="1,000 tasks of every kind: that fail first or for good, overrun, go on with their state, expire, are "
+        "cancelled, rescheduled, retried by hand, limited, of a paused lane, for external workers. A fifth of all "
+        "requests is broken, in every way there is; one of two workers is killed; receivers answer 500, 410 or never; "
+        "poison lies in the lanes; callbacks and downloads are to go to private addresses.",
     ),
     "receiver-down": Row(
         fault="A receiver that is down for three days",

@@ -23,7 +23,7 @@ from tests.faults.history import backward_steps, figures, outcomes
 from tests.faults.installation import HIDDEN_SECONDS, Installation, a_queue_with_dead_letters
 from tests.faults.plans import no_faults, seeded
 from tests.faults.processes import Process, start, workers
-from tests.faults.receiver import Receiver, receiving
+from tests.faults.receiver import NEVER, Receiver, receiving
 from tests.faults.recovery import has_ended
 from tests.faults.storm_people import LOOK_SECONDS, accepted, answer, meddling, watching, working_outside
 from tests.faults.storm_tasks import ERRORS, PAUSED_LANE, Kind, Wish, refusals, wishes
@@ -175,6 +175,8 @@ def test_every_promise_holds_while_a_fifth_of_all_requests_is_broken(
         TASKLANE_LANE_URLS=",".join(lane for lane, _ in queues),
         TASKLANE_DEAD_LETTER_URLS=",".join(dead for _, dead in queues),
     )
+    for url in itertools.chain(*queues):  # the clock goes days ahead, and poison must not be lost with age
+        aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"MessageRetentionPeriod": "1209600"})
     proxy = installation.proxy
     with receiving() as trap, receiving(lambda task_id, before: reply(storm, task_id, before)) as receiver:
         storm = Storm(installation, receiver, trap)
@@ -218,10 +220,13 @@ def forbidden(trap: Receiver) -> list[str]:
 def dead_letters(installation: Installation, queues: Sequence[str]) -> list[str]:
     """The bodies of all dead letters, once the poison is among them."""
     found: list[str] = []
+    since = [time.monotonic()]
 
     def all_there() -> bool:
-        # What a dead worker had, or whose giving back was broken, is invisible until then.
-        installation.clock.advance_to(installation.clock.now() + (HIDDEN_SECONDS + 1) * 1000)
+        if time.monotonic() - since[0] > STILL_SECONDS:
+            # What a dead worker had, or whose giving back was broken, is invisible until then.
+            installation.clock.advance_to(installation.clock.now() + (HIDDEN_SECONDS + 1) * 1000)
+            since[0] = time.monotonic()
         for queue in queues:
             received = installation.aws.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
             for one in received.get("Messages", ()):
@@ -308,7 +313,7 @@ def assert_delivered_or_listed(storm: Storm, now: Sequence[Task]) -> None:
     assert len(undelivered) >= sum(wish.must_call_back is not None for wish in storm.wishes)
     assert {task.id for task in _all_undelivered(storm.services)} == undelivered
     answers = Counter(status for one in storm.receiver.answered.values() for status in one)
-    assert all(answers[status] >= 20 for status in (0, 204, 410, 500)), answers
+    assert all(answers[status] >= 10 for status in (NEVER, 204, 410, 500)), answers
 
 
 def _all_undelivered(services: Services) -> Iterator[Task]:
