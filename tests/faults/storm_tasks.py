@@ -16,6 +16,7 @@ FAR_OFF_SECONDS: Final = 3000
 ENOUGH: Final = 50
 """Attempts that no task uses up, however many of them are lost."""
 PAUSED_LANE: Final = 2
+METADATA: Final = "http://169.254.169.254/latest/meta-data/"
 
 
 class Kind(StrEnum):
@@ -151,7 +152,7 @@ def _own(kind: Kind, dice: random.Random, forbidden: str) -> dict[str, Any]:
         case Kind.UNREACHABLE:
             return {"callback_url": forbidden}
         case Kind.FORBIDDEN:
-            return {"type": "fetches", "payload": {"url": forbidden}, "max_attempts": 2}
+            return {"type": "fetches", "payload": {"url": dice.choice((forbidden, METADATA))}, "max_attempts": 2}
         case Kind.FAILING:
             return {"payload": {"fail": ENOUGH}, "max_attempts": dice.choice((1, 2, 3))}
     return dict(OWN[kind])
@@ -163,6 +164,8 @@ def refusals() -> list[Submission]:
         Submission(type="work", payload={"number": "many"}),
         Submission(type="work", payload={}),
         Submission(type="no-such", payload={}),
+        Submission(type="work", payload={"number": 1}, callback_url=METADATA),
+        Submission(type="work", payload={"number": 1}, callback_url="http://0.0.0.0:80/"),
         Submission(type="work", payload={"number": 1}, delay_seconds=400 * 86_400),
         Submission(type="work", payload={"number": 1}, expires_at=1),
         Submission(type="outside", payload={}, external=True, throttle_keys=(GATE,)),

@@ -80,9 +80,8 @@ def held_back(
 
 
 @pytest.mark.long
-@pytest.mark.row("read-timeout")
 def test_a_put_that_is_never_answered_in_time_is_repeated_by_its_caller(
-    make_installation: Callable[..., Installation], record: Callable[[Figures], None]
+    make_installation: Callable[..., Installation],
 ) -> None:
     """The SDK gives up, so the caller is told 503, though the task is kept; the same request again gives the same."""
     installation = make_installation(read_seconds=READ_SECONDS)
@@ -97,4 +96,3 @@ def test_a_put_that_is_never_answered_in_time_is_repeated_by_its_caller(
     assert again.replayed
     assert [task.status for task in ended] == [Status.COMPLETED]
     assert outcomes(installation.journal) == {again.task.id: 1}
-    record(figures(installation, [again.task]))
