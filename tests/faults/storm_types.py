@@ -18,6 +18,8 @@ from tests.faults.clock import VARIABLE, SharedClock
 STAGES: Final = 3
 GATE: Final = "gate"
 PACE: Final = "pace"
+AT_ONCE: Final = 3
+PER_SECOND: Final = 5
 AT_WORK_SECONDS: Final = 0.05
 
 
