@@ -27,6 +27,28 @@ class SharedClock:
         new.replace(self.path)
 
 
+STILL_VARIABLE: Final = "FAULTS_STILL_CLOCK"
+"""The same for an engine's clock that stands still between a test's settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StillClock:
+    """An engine's clock that a test sets, also back: the file holds the time itself (Unix milliseconds)."""
+
+    path: Path
+
+    def set(self, moment: int) -> None:
+        new = self.path.with_suffix(".new")
+        new.write_text(str(moment))
+        new.replace(self.path)
+
+    def seconds(self) -> float:
+        """The time in seconds, as a number with which the engine can count exactly: a second is as long, and what is
+        later is greater, but a millisecond is the 1024th part."""
+        seconds, milliseconds = divmod(int(self.path.read_text()), 1000)
+        return seconds + milliseconds / 1024
+
+
 def new_clock(folder: Path) -> SharedClock:
     """A clock that is right so far."""
     path = folder / "clock"

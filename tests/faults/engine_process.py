@@ -5,21 +5,19 @@ So a message's delay, and the time for which a received one is invisible, pass w
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from infra.local import engine_process
-from tests.faults.clock import VARIABLE, SharedClock
+from tests.faults.clock import STILL_VARIABLE, VARIABLE, SharedClock, StillClock
 
 
 class Shifted:
     """The module ``time``, with another present."""
 
-    def __init__(self, clock: SharedClock) -> None:
-        self._clock = clock
-
-    def time(self) -> float:
-        return self._clock.now() / 1000
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self.time = seconds
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
@@ -28,7 +26,12 @@ class Shifted:
 def main() -> None:
     from ministack.services import sqs
 
-    vars(sqs)["time"] = Shifted(SharedClock(path=Path(os.environ[VARIABLE])))
+    if still := os.environ.get(STILL_VARIABLE):
+        seconds = StillClock(path=Path(still)).seconds
+    else:
+        clock = SharedClock(path=Path(os.environ[VARIABLE]))
+        seconds = lambda: clock.now() / 1000  # noqa: E731
+    vars(sqs)["time"] = Shifted(seconds)
     engine_process.main()
 
 

@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tasklane.adapters.memory import (
     ManualClock,
-    MemoryCallbackQueue,
     MemoryMailer,
-    MemoryTaskQueue,
     StaticSigningSecrets,
 )
 from tasklane.announce import Announcer
@@ -90,10 +88,8 @@ class Process:
         registry = task_types(model, held) if held else world.registry
         types = TaskTypes(registry=registry, control=world.control, clock=clock)
         blobs = FaultyBlobs(world.blobs, faults, model)
-        lanes = FaultyQueue[TaskMessage](MemoryTaskQueue(world.queues, clock), "lanes", faults, model, who, held)
-        callbacks = FaultyQueue[CallbackMessage](
-            MemoryCallbackQueue(world.queues, clock), "callbacks", faults, model, who, held
-        )
+        lanes = FaultyQueue[TaskMessage](world.queues.lanes(clock), "lanes", faults, model, who, held)
+        callbacks = FaultyQueue[CallbackMessage](world.queues.callbacks(clock), "callbacks", faults, model, who, held)
         store = world.store.of(who, held)
         ports: dict[str, Any] = {"store": store, "clock": clock, "timing": TIMING}
         queues: dict[str, Any] = {"queue": lanes, "callback_queue": callbacks}
@@ -104,7 +100,7 @@ class Process:
         self.submit = Submit(**ports, queue=lanes, blobs=blobs, types=types)
         outside: dict[str, Any] = {"blobs": blobs, "downloader": self.receiver, "mailer": MemoryMailer()}
         self.execute = Execute(**ports, **queues, **control, **outside, registry=registry, types=types, random=_half)
-        announcer = PromptAnnouncer(callback_queue=MemoryCallbackQueue(world.queues, clock), clock=clock)
+        announcer = PromptAnnouncer(callback_queue=world.queues.callbacks(clock), clock=clock)
         parts: dict[str, Any] = {"invoker": self.execute._invoker, "announcer": announcer}
         self.execute._announcer = announcer
         self.execute._watch = HeldWatch(held, **ports, **parts) if held else Watch(**ports, **parts)

@@ -5,16 +5,17 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from tasklane import document
-from tasklane.adapters.memory import ManualClock, MemoryQueues
+from tasklane.adapters.memory import ManualClock
 from tasklane.batch import run_batch
 from tasklane.message import CallbackMessage, TaskMessage
-from tasklane.ports import BlobStore, ControlStore, Delivery, TaskStore
+from tasklane.ports import BlobStore, Clock, ControlStore, Delivery, TaskStore
 from tests.faults.lagging import LaggingTaskStore
 from tests.faults.stateful_handlers import task_types
 from tests.faults.stateful_held import Crash, Held, Order
 from tests.faults.stateful_model import Model
 from tests.faults.stateful_ports import Faults, FaultyStore
 from tests.faults.stateful_process import TIMING, Process, SkewedClock
+from tests.faults.stateful_queues import Queues
 from tests.support.builders import NOW
 
 CALLBACKS: Final = 0
@@ -22,9 +23,15 @@ PROCESSES: Final = 4
 
 
 class World:
-    """Everything there is. ``store``, ``control`` and ``blobs`` are the adapters under test."""
+    """Everything there is. ``store``, ``control``, ``blobs`` and the queues are the adapters under test."""
 
-    def __init__(self, store: TaskStore, control: ControlStore, blobs: BlobStore) -> None:
+    def __init__(
+        self,
+        store: TaskStore,
+        control: ControlStore,
+        blobs: BlobStore,
+        make_queues: Callable[[Clock], Queues] = Queues,
+    ) -> None:
         self.clock = ManualClock(NOW)
         self.faults = Faults()
         self.model = Model(lambda kept: document.read(kept, blobs), TIMING, self.clock)
@@ -34,8 +41,8 @@ class World:
         if self._indexes is not None:
             self._indexes.monotonic = self.monotonic
         self.blobs = blobs
-        self.queues = MemoryQueues(self.clock)
-        self.dead = MemoryQueues(self.clock)
+        self.queues = make_queues(self.clock)
+        self.dead = make_queues(self.clock)
         """Their dead-letter queues."""
         self.control = control
         self.registry = task_types(self.model)
@@ -73,6 +80,8 @@ class World:
     def pass_time(self, seconds: float) -> None:
         """Let time pass, for everybody. No process lives for days."""
         self.clock.advance(seconds)
+        self.queues.time_passes()
+        self.dead.time_passes()
         self._passed += max(0.0, seconds)
         if seconds < 0:
             for number in range(PROCESSES):

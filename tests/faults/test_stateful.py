@@ -17,10 +17,14 @@ from tasklane.adapters.memory import MemoryBlobStore, MemoryControlStore
 from tasklane.adapters.s3 import S3BlobStore
 from tasklane.errors import Unavailable
 from tasklane.task import Task
+from tests.faults import engine_process
+from tests.faults.clock import STILL_VARIABLE, StillClock
 from tests.faults.lagging import LaggingTaskStore
 from tests.faults.stateful_machine import Tasklane
+from tests.faults.stateful_queues import EngineQueues
 from tests.faults.stateful_world import World
-from tests.support.engine import Aws
+from tests.support.builders import NOW
+from tests.support.engine import Aws, running_engine
 
 
 class ShardsInUse(DynamoDbTaskStore):
@@ -65,13 +69,30 @@ def in_memory() -> World:
     return World(LaggingTaskStore(control), control, MemoryBlobStore())
 
 
-def on_the_engine(aws: Aws) -> Callable[[], World]:
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Aws, StillClock]]:
+    """Clients of an engine whose queues go by a clock that stands still until a world sets it."""
+    clock = StillClock(path=tmp_path_factory.mktemp("still") / "clock")
+    clock.set(NOW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("infra.local.engine.MODULE", engine_process.__name__)
+        patch.setenv(STILL_VARIABLE, str(clock.path))
+        with running_engine(tmp_path_factory.mktemp("engine")) as target:
+            aws = Aws(endpoint=target.endpoint)
+            yield aws, clock
+            aws.close()
+
+
+def on_the_engine(aws: Aws, clock: StillClock) -> Callable[[], World]:
     blobs = S3BlobStore(aws.s3, aws.a_bucket())
 
     def world() -> World:
         tasks, control = aws.a_table(), aws.a_control_table()
         store = ShardsInUse(aws.dynamodb, tasks, control_table=control)
-        return World(store, DynamoDbControlStore(aws.dynamodb, control), blobs)
+        clock.set(NOW)
+        return World(
+            store, DynamoDbControlStore(aws.dynamodb, control), blobs, lambda now: EngineQueues(now, clock, aws)
+        )
 
     return world
 
@@ -88,5 +109,5 @@ def test_the_promises_hold_in_memory_for_long(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.long
 @pytest.mark.engine
-def test_the_promises_hold_on_the_engine(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    drive(on_the_engine(aws), monkeypatch, examples=10, steps=30)
+def test_the_promises_hold_on_the_engine(still: tuple[Aws, StillClock], monkeypatch: pytest.MonkeyPatch) -> None:
+    drive(on_the_engine(*still), monkeypatch, examples=10, steps=30)
