@@ -16,6 +16,7 @@ from typing import Final
 import uvicorn
 
 import tasklane.callback
+import tasklane.throttle
 import tasklane.visibility
 import tasklane.watch
 import worker.poller
@@ -132,6 +133,8 @@ def work(services: Services, world: World, *, runners: int) -> None:
     """Poll lanes and callback queue until killed, or worn out."""
     # Half a minute on purpose in the product, where it keeps an outage from burning receive counts.
     vars(worker.poller)["RELEASE_SECONDS"] = 0
+    # So that a claim which the proxy delays outlasts a time slot.
+    vars(tasklane.throttle)["LEAD_MS"] = 20
     # So that a time limit can be longer than what a batch has.
     vars(worker.poller)["BATCH_SECONDS"] = 800.0
     # What a handler says is written every two seconds at most, what it asks is looked up each second: a test waits.

@@ -55,7 +55,7 @@ def misses_its_time_slots(trial: Trial) -> Sequence[Task]:
     """The table was slow to let the runs begin, so they ask for other slots."""
     trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=100, period_ms=1_000))
     tasks = [trial.submit(throttle_keys=(KEY,)) for _ in range(3)]
-    trial.installation.proxy.begin(always(Fault.DELAY, "BatchExecuteStatement"))
+    trial.installation.proxy.begin(always(Fault.DELAY, "BatchExecuteStatement", "UpdateItem"))
     trial.dies("work")
     trial.installation.proxy.begin(no_faults)
     return tasks
