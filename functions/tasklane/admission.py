@@ -60,14 +60,19 @@ class Admission:
         now = self._clock.now()
         expired = [m for m in messages if m.expires_at is not None and m.expires_at <= now]
         early = [m for m in messages if m not in expired and (m.run_at or 0) > now + _tolerance(m)]
-        if early:
-            self._queue.send(early)
+        unsent = self._send_on(early) if early else frozenset[TaskMessage]()
         if expired:
             self._expire(expired, now)
         aside = {*expired, *early}
         # A task announced twice in one batch is claimed once: the later run is the one that may begin.
         latest = {m.task_id: m for m in sorted(messages, key=lambda m: m.run) if m not in aside}
-        return self._hold(list(latest.values()))
+        held = self._hold(list(latest.values()))
+        return Admitted(startable=held.startable, unhandled=held.unhandled | unsent)
+
+    def _send_on(self, messages: Sequence[TaskMessage]) -> frozenset[TaskMessage]:
+        """Send those that come too early again, with the rest of their delay; those that the queue did not take."""
+        answers = self._queue.send(messages)
+        return frozenset(message for message, answer in zip(messages, answers, strict=True) if answer is not None)
 
     def _hold(self, messages: Sequence[TaskMessage]) -> Admitted:
         try:

@@ -15,6 +15,9 @@ WAITED_FOR_MS: Final = 5_000
 """How long after its lease a run is looked at that holds a slot: others wait for it, which is worth the index entry."""
 PROMOTE_AHEAD_MS: Final = (MAX_DELAY_SECONDS - 60) * 1000
 """How long before its time the sweeper hands a far-off task to its lane: what a queue can delay, less one sweep."""
+CARRIED_MS: Final = 12 * MAX_DELAY_SECONDS * 1000
+"""How far off a time slot may be for queues to carry its task all the way: a worker that receives it too early sends it
+on. Of a tenth of three requests each quarter of an hour, twelve cost what the sweeper's one write does."""
 MAX_DELAY_MS: Final = 366 * 86_400_000
 """How far off a task may be scheduled: a year."""
 MAX_DOUBLINGS: Final = 10
@@ -54,8 +57,9 @@ def _look(task: Task, now: int, timing: Timing) -> int:
 
 
 def fits_a_queue(task: Task, now: int) -> bool:
-    """True where a queue can carry the task to its time."""
-    return task.run_at is None or task.run_at - now <= MAX_DELAY_SECONDS * 1000
+    """True where queues carry the task to its time: in one go or, to a time slot, in several."""
+    furthest = MAX_DELAY_SECONDS * 1000 if task.reserved_at is None else CARRIED_MS
+    return task.run_at is None or task.run_at - now <= furthest
 
 
 def next_callback_look(task: Task, now: int, timing: Timing) -> int:

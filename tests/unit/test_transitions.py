@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tasklane.task import MAX_HISTORY, CallbackState, Progress, Status
 from tasklane.timing import (
+    CARRIED_MS,
     LEASE_MARGIN_MS,
     MAX_DOUBLINGS,
     PROMOTE_AHEAD_MS,
@@ -88,6 +89,14 @@ def test_the_next_look_is_always_in_the_future(run_in: int | None, expires_in: i
 )
 def test_a_queue_carries_a_task_for_a_quarter_of_an_hour(run_at: int | None, fits: object) -> None:
     assert fits_a_queue(a_task(run_at=run_at), NOW) is fits
+
+
+@pytest.mark.parametrize(("run_in", "fits"), [(QUARTER_HOUR_MS + 1, True), (CARRIED_MS, True), (CARRIED_MS + 1, False)])
+def test_queues_carry_a_task_to_its_time_slot_for_hours(run_in: int, fits: object) -> None:
+    task = a_task(run_at=NOW + run_in, reserved_at=NOW + run_in)
+
+    assert fits_a_queue(task, NOW) is fits
+    assert next_look(task, NOW, TIMING) == NOW + run_in + (180_000 if fits else -PROMOTE_AHEAD_MS)
 
 
 def test_a_pending_callback_is_looked_at_after_its_next_try() -> None:

@@ -122,6 +122,15 @@ def test_a_message_that_came_too_early_is_sent_again_with_the_rest_of_its_delay(
     assert home.task(task).status is Status.COMPLETED
 
 
+def test_a_message_that_came_too_early_and_cannot_be_sent_again_now_comes_again(home: Installation) -> None:
+    (task,) = kept(home, 1, status=Status.SCHEDULED, run_at=NOW + 5000)
+    home.lanes.refuse = 1
+
+    report = execute(home, [a_message(task)])
+
+    assert (report.unhandled, home.task(task)) == (frozenset({0}), task)
+
+
 def test_a_message_that_is_early_by_rounding_is_run(home: Installation) -> None:
     (task,) = kept(home, 1, status=Status.SCHEDULED, run_at=NOW + 1000)
 
