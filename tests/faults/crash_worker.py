@@ -156,7 +156,7 @@ def finds_a_task_expired(trial: Trial) -> Sequence[Task]:
     return [task]
 
 
-@dying("worker", "Admission.__call__ queue.send")
+@dying("worker", "Admission._send_on queue.send")
 def finds_a_message_early(trial: Trial) -> Sequence[Task]:
     """Sent by somebody whose clock is two minutes ahead."""
     task = trial.submit(delay_seconds=1200)
