@@ -20,7 +20,7 @@ SAM := .venv-sam/bin/sam
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 SOURCES := functions infra tests
 PYTEST := $(BIN)/python -m pytest
-NEEDS_MORE := packaging or apt or fuzz or long or bench
+NEEDS_MORE := cluster or packaging or apt or fuzz or long or bench
 # Most tests wait for an engine or a process; a file stays with one worker, for the sake of its fixtures. The files come
 # in the order of tests/conftest.py.
 SIDE_BY_SIDE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -96,12 +96,18 @@ chromium: ## install the browser that the dashboard's tests drive (Debian, Ubunt
 check: .venv/installed .venv-sam/installed chromium ## what CI runs: format, lint, types, imports, template, all tests, package
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(MAKE) --no-print-directory lint types template
-	@$(PYTEST) -q $(SIDE_BY_SIDE) -m 'not bench' --cov
+	@$(PYTEST) -q $(SIDE_BY_SIDE) -m 'not (bench or cluster)' --cov
 	@$(MAKE) --no-print-directory bench
 
 .PHONY: bench
 bench: .venv/installed ## measure what the limits cost, on a machine that does nothing else
 	@$(PYTEST) -q -s -m bench
+
+# No part of `make check`: it wants root and Debian 12, installs what is missing, and builds Kubernetes the first time.
+.PHONY: cluster
+cluster: .venv/installed ## show infra/kubernetes on a cluster of its own, built from source (Debian 12, as root)
+	@nice $(BIN)/python -m tests.cluster.build
+	@$(PYTEST) -q tests/cluster
 
 .PHONY: lint
 lint: .venv/installed ## lint the code and check the import rules
@@ -140,5 +146,5 @@ lock: .venv/installed ## resolve the .in files into the locks again (LOCK_FLAGS=
 
 .PHONY: clean
 clean: ## remove everything that the other targets made
-	@rm -rf .venv .venv-sam .aws-sam .tasklane build htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-sam .aws-sam .cluster .tasklane build htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -path ./.git -prune -o \( -name __pycache__ -o -name '*.egg-info' \) -type d -prune -exec rm -rf {} +

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,10 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import pytest
 
-from infra import build, template
 from infra.local.engine import free_port
-from tests.docs.snippets import snippets
-from tests.support import base_image, wheels
+from tests.support import image as images
 from tests.support.docker import Docker, a_docker
 from tests.support.receiver import Receiver, a_receiver
 from tests.support.stack import Stack, a_stack
@@ -25,8 +22,6 @@ from tests.support.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-IMAGE: Final = "tasklane"
-FOLDER: Final = template.ROOT / "infra" / "container"
 STOP_SECONDS: Final = 30
 RESTRICTED: Final = ("--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=256m")
 BRISK: Final = {
@@ -110,20 +105,8 @@ def docker() -> Iterator[Docker]:
 
 @pytest.fixture(scope="session")
 def image(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What `docker build` makes of the Dockerfile, on a base that is made of this machine's Python."""
-    try:
-        python = build.runtime_python()
-    except build.BuildError as exc:
-        pytest.skip(str(exc))
-    folder = tmp_path_factory.mktemp("image")
-    base_image.write(python, folder / "base.tar")
-    docker("import", "--change", base_image.SETTINGS, folder / "base.tar", "base")
-    wheels.download(python, FOLDER / "requirements.txt", folder / "wheels")
-    with wheels.offered(folder / "wheels") as url:
-        arguments = {"BASE": "base", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": url, "REVISION": "abc"}
-        given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-        docker("build", "--network=host", *given, *shown("build"), seconds=600)
-    return IMAGE
+    """What `docker build` makes of the Dockerfile."""
+    return images.make(docker, tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture(scope="session")
@@ -145,18 +128,10 @@ def installation(docker: Docker, image: str, tmp_path_factory: pytest.TempPathFa
         yield Installation(docker=docker, stack=stack, receiver=receiver, roles=started, client=client)
 
 
-def shown(command: str, role: str | None = None) -> list[str]:
-    """What docs/containers.md shows behind `docker build`, or behind `docker run` for a role."""
-    blocks = [one for one in snippets(template.ROOT / "docs" / "containers.md") if one.info == "console docker"]
-    commands = [shlex.split(text) for one in blocks for text, _ in one.commands()]
-    (found,) = (words for words in commands if words[1] == command and role in (None, words[-1]))
-    return found[2:]
-
-
 def start(docker: Docker, stack: Stack, role: str, name: str) -> Container:
     """Start a container as the docs show it, but on the host's network, and as little allowed as can be made."""
     port = free_port()
-    words = " ".join(shown("run", role)).replace("--publish 8000:8000 ", "")
+    words = " ".join(images.shown("run", role)).replace("--publish 8000:8000 ", "")
     with tempfile.TemporaryDirectory() as folder:
         variables = stack.environment(role) | BRISK | {"PORT": str(port)}
         Path(folder, f"{role}.env").write_text("".join(f"{key}={value}\n" for key, value in variables.items()))

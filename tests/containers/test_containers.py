@@ -10,27 +10,12 @@ import pytest
 from infra import template
 from infra.container.__main__ import ROLES
 from tests.containers.conftest import STOP_SECONDS, Installation
+from tests.support import image as images
 from tests.support.docker import Docker, DockerError
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-LOOK_AROUND = """
-import json, os
-status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-def writes(path):
-    try:
-        open(path, "w").close()
-    except OSError as exc:
-        return exc.strerror
-print(json.dumps({
-    "uid": os.getuid(),
-    "capabilities": int(status["CapEff"], 16),
-    "no_new_privileges": int(status["NoNewPrivs"]),
-    "written": [path for path in ("/app/x", "/tmp/x", "/x") if not writes(path)],
-}))
-"""
 
 
 def run_to_its_end(docker: Docker, image: str, *command: str, options: Iterable[str] = ()) -> str:
@@ -94,8 +79,8 @@ def test_a_role_without_settings_says_which_are_missing(docker: Docker, image: s
 
 def test_containers_are_allowed_next_to_nothing(installation: Installation) -> None:
     for name, container in installation.roles.items():
-        found: dict[str, Any] = json.loads(container.python(LOOK_AROUND))
-        assert found == {"uid": 10001, "capabilities": 0, "no_new_privileges": 1, "written": []}, name
+        found: dict[str, Any] = json.loads(container.python(images.LOOK_AROUND))
+        assert found == images.ALLOWED_NOTHING, name
         assert container.state["OOMKilled"] is False
     wait_for(
         lambda: all(one.state["Health"]["Status"] == "healthy" for one in installation.roles.values()),

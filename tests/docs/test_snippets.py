@@ -135,10 +135,13 @@ def test_a_deployment_names_what_there_is(snippet: Snippet) -> None:
 
 @pytest.mark.parametrize("snippet", of_kind("console kubectl"), ids=by_name)
 def test_a_command_for_a_cluster_names_what_there_is(snippet: Snippet) -> None:
-    """No cluster here; what the folders hold is for tests/infra/kubernetes."""
+    """No cluster here; what the folders hold is for tests/infra/kubernetes, and for tests/cluster."""
     deployments = {path.stem for path in (ROOT / "infra" / "kubernetes" / "base").glob("*.yaml")}
     for command, _ in snippet.commands():
         words = shlex.split(command)
+        if words[0] == "make":
+            _run(f"make --dry-run {words[1]}")
+            continue
         for word in words:
             if word.startswith("infra/"):
                 assert (ROOT / word / "kustomization.yaml").is_file()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -15,15 +14,14 @@ from rich.console import Console
 from infra.local.installation import installation
 from infra.local.terminal import Terminal
 from tests.e2e.contracts.polling import poll
+from tests.support.runs import Run, most_at_once
 from worker.poller import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.long]
 
-Run: TypeAlias = tuple[datetime, datetime]
-"""When a job began, and when it ended."""
 JOBS = 3 * BATCH
 STEPS = {"steps": 2, "step_seconds": 1}
 """Long enough that whoever is free comes for other jobs meanwhile, on a busy machine too."""
@@ -55,12 +53,6 @@ def done(client: httpx.Client, task_ids: Sequence[str]) -> list[Run]:
     assert sorted(one["id"] for one in tasks) == sorted(task_ids)
     assert {one["attempt"] for one in tasks} == {1}, "nobody did the work of another one again"
     return [(datetime.fromisoformat(one["started_at"]), datetime.fromisoformat(one["finished_at"])) for one in tasks]
-
-
-def most_at_once(of: Iterable[Run]) -> int:
-    """How many ran at the same time; one that ends in the millisecond in which another begins ran before it."""
-    changes = sorted(change for began, ended in of for change in ((began, 1), (ended, -1)))
-    return max(itertools.accumulate(step for _, step in changes))
 
 
 def test_with_more_workers_more_jobs_run_at_once() -> None:
