@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import callbacks.entrypoint
 import worker.entrypoint
 from infra.container.health import health_page
+from tasklane.errors import Unavailable
 from worker.poller import CALLBACKS, make_poller
 
 if TYPE_CHECKING:
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from tasklane.bootstrap import Services
     from tasklane.callback import CallbackReport
     from tasklane.execute import BatchReport
+    from tasklane.ports.tasks import TaskStore
     from worker.poller import Poller
 
+NOBODYS = "health"
+"""The id of no task."""
 WORN_OUT = 1
 """The exit code of a worker in which too many handlers go on after their time: it wants to be started anew."""
 
@@ -27,7 +31,7 @@ def work(settings: ProcessSettings, services: Services, stop: threading.Event) -
     poller = make_poller(
         services, runners=settings.runners, wait_seconds=settings.poll_seconds, count_tasks=counter.count_tasks
     )
-    return _poll("worker", poller, settings, stop)
+    return _poll("worker", _Polling(poller, services.store), settings, stop)
 
 
 def deliver(settings: ProcessSettings, services: Services, stop: threading.Event) -> int:
@@ -41,11 +45,12 @@ def deliver(settings: ProcessSettings, services: Services, stop: threading.Event
         wait_seconds=settings.poll_seconds,
         count_callbacks=counter.count_callbacks,
     )
-    return _poll("callbacks", poller, settings, stop)
+    return _poll("callbacks", _Polling(poller, services.store), settings, stop)
 
 
-def _poll(role: str, poller: Poller, settings: ProcessSettings, stop: threading.Event) -> int:
-    with health_page(settings.host, settings.port, role, _Polling(poller)):
+def _poll(role: str, polling: _Polling, settings: ProcessSettings, stop: threading.Event) -> int:
+    poller = polling.poller
+    with health_page(settings.host, settings.port, role, polling):
         poller.start()
         over = threading.Thread(target=_stop_when_over, args=(poller, stop), name="over", daemon=True)
         over.start()
@@ -63,14 +68,24 @@ def _stop_when_over(poller: Poller, stop: threading.Event) -> None:
 class _Polling:
     """A poller, for its health page."""
 
-    def __init__(self, poller: Poller) -> None:
-        self._poller = poller
+    def __init__(self, poller: Poller, store: TaskStore) -> None:
+        self.poller = poller
+        self._store = store
 
     def stuck(self) -> list[str]:
-        return self._poller.stuck()
+        return self.poller.stuck()
 
     def unanswered(self) -> list[str]:
-        return ["callbacks" if lane == CALLBACKS else f"lane {lane}" for lane in self._poller.silent()]
+        silent = ["callbacks" if lane == CALLBACKS else f"lane {lane}" for lane in self.poller.silent()]
+        return silent if self._table_answers() else ["table", *silent]
+
+    def _table_answers(self) -> bool:
+        # A read, because who only works on tasks may not ask about the table itself.
+        try:
+            self._store.get([NOBODYS])
+        except Unavailable:
+            return False
+        return True
 
 
 class _Counter:

@@ -64,8 +64,6 @@ def main() -> None:
             compile_programs()
     except NotHere as exc:
         sys.exit(f"make cluster: {exc}")
-    except subprocess.CalledProcessError as exc:
-        sys.exit(f"make cluster: {' '.join(map(str, exc.cmd[:4]))} … ended with {exc.returncode}")
 
 
 def install() -> None:
@@ -181,8 +179,19 @@ def _in_source(*command: str | Path) -> None:
 
 
 def run(*command: str | Path, where: Path = FOLDER, **variables: str) -> None:
-    """Run a command that says what it does; CalledProcessError if it fails."""
-    subprocess.run(command, cwd=where if where.exists() else None, env=os.environ | variables, check=True)
+    """Run a command; NotHere, with the end of what it said, if it fails."""
+    done = subprocess.run(
+        command,
+        cwd=where if where.exists() else None,
+        env=os.environ | variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise NotHere(f"{' '.join(map(str, command[:4]))} ended with {done.returncode}:\n{done.stdout[-3000:]}")
 
 
 def tell(what: str) -> None:

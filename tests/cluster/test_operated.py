@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOBS = 3 * BATCH
+NOBODYS_LANES = {"TASKLANE_LANE_URLS": ",".join(f"http://nobody:80/000000000000/Lane{lane}" for lane in range(1, 6))}
 
 
 def test_with_more_workers_more_jobs_run_at_once(installation: Installation) -> None:
@@ -94,12 +95,13 @@ def evict(installation: Installation, pod: str, scratch: Path) -> None:
     installation.kubectl("create", f"--raw={place}", f"--filename={scratch}/eviction.json")
 
 
-def test_settings_that_cannot_work_get_no_further_than_one_pod(installation: Installation, tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", [NOBODYS_LANES, {"TASKLANE_TASKS_TABLE": "nobodys"}], ids=["lanes", "table"])
+def test_settings_that_cannot_work_get_no_further_than_one_pod(
+    installation: Installation, tmp_path: Path, wrong: dict[str, str]
+) -> None:
     installation.scale("worker", 2)
     before = set(installation.kubectl.pods("worker"))
-
-    nobodys = ",".join(f"http://nobody:80/000000000000/Lane{lane}" for lane in range(1, 6))
-    overlay.change(tmp_path, installation.overlay, TASKLANE_LANE_URLS=nobodys)
+    overlay.change(tmp_path, installation.overlay, **wrong)
     installation.kubectl("apply", "--kustomize", tmp_path)
 
     def newcomers() -> set[str]:

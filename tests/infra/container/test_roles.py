@@ -127,6 +127,16 @@ def test_a_role_whose_queue_does_not_answer_is_alive_but_not_ready(installation:
         assert process.health("?deep=true")[0] == 503
 
 
+@pytest.mark.parametrize("role", ["worker", "callbacks"])
+def test_a_role_whose_table_does_not_answer_is_not_ready(installation: Installation, tmp_path: Path, role: str) -> None:
+    environment = installation.stack.environment(role) | BRISK | {"TASKLANE_TASKS_TABLE": "somebody-elses"}
+
+    with a_role(role, environment, tmp_path / "log") as process:
+        wait_for(lambda: process.health("?deep=true")[1].get("unanswered") == ["table"], "its health page")
+        assert process.health("?deep=true")[0] == 503
+        assert process.health()[0] == 200, "to start it anew would not help"
+
+
 @pytest.mark.parametrize(
     ("role", "variables", "said"),
     [
