@@ -82,12 +82,7 @@ def install() -> None:
 def fetch() -> None:
     """Get the source package from where this machine gets its packages; apt holds it to the archive's signature."""
     tell("fetching the source of Kubernetes")
-    suites = subprocess.run(
-        ["apt-get", "indextargets", "--format", SUITES, "Created-By: Packages"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
+    suites = run("apt-get", "indextargets", "--format", SUITES, "Created-By: Packages").splitlines()
     lines = {line for one in suites if (line := _source_line(one))}
     (FOLDER / "sources.list").write_text("".join(sorted(lines)))
     downloads, lists = FOLDER / "download", FOLDER / "lists"
@@ -150,13 +145,8 @@ def version_of(description: Path) -> str:
 
 def _generate_openapi() -> None:
     """Do what the source's Makefile.generated_files does, for the API server alone."""
-    found = subprocess.run(
-        ["grep", "-rl", "--include=*.go", "^// *+k8s:openapi-gen=", "cmd", "pkg", "plugin", *_staged()],
-        cwd=SOURCE,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    search = ["--include=*.go", "^// *+k8s:openapi-gen=", "cmd", "pkg", "plugin", *_staged()]
+    found = run("grep", "-rl", *search, where=SOURCE).split()
     folders = sorted({str(Path(one).parent) for one in found if "_examples" not in one and "testdata" not in one})
     violations = FOLDER / "violations"
     options = ["-O", "zz_generated.openapi", "-h", "vendor/k8s.io/code-generator/hack/boilerplate.go.txt"]
@@ -178,8 +168,8 @@ def _in_source(*command: str | Path) -> None:
     run(*command, where=SOURCE, **{name: str(value) for name, value in go.items()})
 
 
-def run(*command: str | Path, where: Path = FOLDER, **variables: str) -> None:
-    """Run a command; NotHere, with the end of what it said, if it fails."""
+def run(*command: str | Path, where: Path = FOLDER, **variables: str) -> str:
+    """Run a command; its output. Raises NotHere, with the end of what it said, if it fails."""
     done = subprocess.run(
         command,
         cwd=where if where.exists() else None,
@@ -192,6 +182,7 @@ def run(*command: str | Path, where: Path = FOLDER, **variables: str) -> None:
     )
     if done.returncode:
         raise NotHere(f"{' '.join(map(str, command[:4]))} ended with {done.returncode}:\n{done.stdout[-3000:]}")
+    return done.stdout
 
 
 def tell(what: str) -> None:
