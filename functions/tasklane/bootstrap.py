@@ -100,6 +100,7 @@ class Services(AwsPorts):
             store=self.store,
             queue=self.queue,
             callback_queue=self.callback_queue,
+            control=self.control,
             clock=self.clock,
             timing=self.settings.timing,
         )

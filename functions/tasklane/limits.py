@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Final
 
 from tasklane.errors import LimitNotFound
@@ -10,7 +11,7 @@ from tasklane.line import NOTED_MS, limit_line, rate_line
 from tasklane.lines import Lines
 from tasklane.ports import Clock, ControlStore
 from tasklane.release import CALLED_AT_ONCE, Release
-from tasklane.throttle import Limit, LimitState, Rate
+from tasklane.throttle import KEPT_MS, Limit, LimitState, Rate
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +64,10 @@ class ManageLimits:
         before = self._control.limits([key]).get(key)
         old = before.limit.rate if before else None
         same = before is not None and old == rate
-        since = now if before is None else before.limit.since if same else max(now, before.limit.since + 1)
+        since = now if before is None else max(now, before.limit.since + 1)
         limit = Limit(key=key, max_concurrent=max_concurrent, rate=rate, since=since)
+        if same and before is not None:
+            limit = replace(before.limit, max_concurrent=max_concurrent)
         faster = old is not None and (rate is None or rate.interval_us < old.interval_us)
         if faster:
             self._control.note_waiting(key, now + NOTED_MS)
@@ -111,16 +114,29 @@ class ManageLimits:
 
     def _look_after(self, key: str, state: LimitState | None, enough: Callable[[], bool]) -> int:
         """Let go who need not wait any more; how many that were."""
+        if state is not None and state.has_gaps(self._clock.now()):
+            state = self._with_gaps_closed(state)
         return self._void(key, state, enough) + self._wake(key, state, enough)
+
+    def _with_gaps_closed(self, state: LimitState) -> LimitState:
+        """The limit after time slots that nobody will use were taken out: later ones are void now.
+
+        Not those that are near: a worker may wait for one of them, or still know the limit as it was.
+        """
+        now = self._clock.now()
+        limit = self._control.close_gaps(replace(state.limit, kept_until=now + KEPT_MS), now)
+        return state if limit is None else replace(state, limit=limit)
 
     def _void(self, key: str, state: LimitState | None, enough: Callable[[], bool]) -> int:
         """Let those have another time slot, or none, that have one by a rate which holds no more."""
-        since = None if state is None else state.limit.since
-        if since is not None and self._clock.now() - since > VOIDED_MS:
+        limit = None if state is None else state.limit
+        if limit is not None and self._clock.now() - limit.since > VOIDED_MS:
             return 0
         # The longest reserved come first, so those with a slot by the rate of today are not gone through.
         return self._release.let_go(
-            rate_line(key), enough, where=lambda task: since is None or (task.reserved_on or 0) < since
+            rate_line(key),
+            enough,
+            where=lambda task: limit is None or not limit.honours(task.reserved_at or 0, task.reserved_on or 0),
         )[0]
 
     def _wake(self, key: str, state: LimitState | None, enough: Callable[[], bool]) -> int:

@@ -48,6 +48,11 @@ def rate_line(key: str) -> str:
     return f"rate:{key}"
 
 
+def rate_key(line: str) -> str | None:
+    """The key of a line of ``rate_line``; None for other lines."""
+    return line.removeprefix("rate:") if line.startswith("rate:") else None
+
+
 def is_rate(line: str | None) -> bool:
     """True for lines of ``rate_line``."""
     return line is not None and line.startswith("rate:")

@@ -8,7 +8,8 @@ from tasklane.changes import own_change
 from tasklane.dispatch import send_what_follows
 from tasklane.errors import InvalidRequest, NotNow, TaskNotFound, Unavailable
 from tasklane.line import is_rate
-from tasklane.ports import BlobStore, CallbackQueue, Clock, TaskQueue, TaskStore
+from tasklane.ports import BlobStore, CallbackQueue, Clock, ControlStore, TaskQueue, TaskStore
+from tasklane.slots import give_up_slots
 from tasklane.task import REOPENINGS, Document, Status, Task
 from tasklane.timing import MAX_DELAY_MS, Timing
 
@@ -52,6 +53,7 @@ class ManageTasks:
         store: TaskStore,
         queue: TaskQueue,
         callback_queue: CallbackQueue,
+        control: ControlStore,
         clock: Clock,
         timing: Timing,
     ) -> None:
@@ -59,6 +61,7 @@ class ManageTasks:
         self._store = store
         self._queue = queue
         self._callback_queue = callback_queue
+        self._control = control
         self._clock = clock
         self._timing = timing
 
@@ -124,6 +127,7 @@ class ManageTasks:
                 raise answer
             if answer:
                 send_what_follows(self._queue, self._callback_queue, [change.after], now)
+                give_up_slots(self._control, [change], now)
                 return change.after
         raise Unavailable(f"task {task_id} is being changed by others")
 

@@ -1,8 +1,12 @@
-"""A shared step: gives tasks time slots, by the rates of the limits that hold for them."""
+"""A shared step: gives tasks time slots, by the rates of the limits that hold for them, and notes unused ones."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
-from tasklane.ports import ControlStore
+from tasklane.errors import Unavailable
+from tasklane.line import NOTED_MS, rate_key
+from tasklane.ports import Change, ControlStore
 from tasklane.task import Task
 from tasklane.throttle import Limit, TimeSlot, is_valid
 
@@ -20,13 +24,15 @@ def reserve_slots(
     keeps the slot that he has by another: each time to the end of the slower one's slots, he might never start. A slot
     is as far off as ``lead`` says (milliseconds). Tasks whose limit is another by now get none. Raises Unavailable.
     """
-    found: dict[str, TimeSlot] = dict.fromkeys(wanting, TimeSlot(now, "", now))
+    # Whoever set a rate may have a clock that is ahead: what is reserved by it must not look older than it.
+    on = {one: max([now, *(limit.since for limit in some)]) for one, some in wanting.items()}
+    found = {one: TimeSlot(now, "", on[one]) for one in wanting}
     changed: set[str] = set()
     rated = {limit.key: limit for some in wanting.values() for limit in some if limit.rate is not None}
     for key, limit in rated.items():
         concerned = [one for one, some in wanting.items() if any(other.key == key for other in some)]
         slots = {
-            one: TimeSlot(tasks[one].reserved_at or now, key, now)
+            one: TimeSlot(tasks[one].reserved_at or now, key, on[one])
             for one in concerned
             if is_valid(tasks[one].reserved_at, tasks[one].reserved_on, [limit], now)
         }
@@ -38,6 +44,24 @@ def reserve_slots(
                 changed.add(key)
                 found = {one: slot for one, slot in found.items() if one not in without}
             else:
-                slots |= {one: TimeSlot(at, key, now) for one, at in zip(without, reserved, strict=True)}
+                slots |= {one: TimeSlot(at, key, on[one]) for one, at in zip(without, reserved, strict=True)}
         found |= {one: max(found[one], slot) for one, slot in slots.items() if one in found}
     return found, frozenset(changed)
+
+
+def give_up_slots(control: ControlStore, changes: Iterable[Change], now: int) -> None:
+    """Take note of the time slots that these changes, which were written, leave unused.
+
+    The sweeper then lets others move up. What cannot be noted stays a gap.
+    """
+    keys = Counter(
+        key
+        for change in changes
+        if (key := rate_key(change.before.line or "")) is not None
+        and change.after.line != change.before.line
+        and (change.before.reserved_at or 0) > now
+    )
+    for key, count in sorted(keys.items()):
+        with suppress(Unavailable):
+            control.give_up(key, count)
+            control.note_waiting(key, now + NOTED_MS)

@@ -24,6 +24,7 @@ from tasklane.pause import PauseTasks
 from tasklane.ports import CallbackQueue, Change, Clock, ControlStore, TaskQueue, TaskStore
 from tasklane.release import Release
 from tasklane.retry import Random
+from tasklane.slots import give_up_slots
 from tasklane.task import CallbackState, Status, Task
 from tasklane.task_types import TaskTypes
 from tasklane.timing import Timing
@@ -86,6 +87,7 @@ class Sweep:
         self._clock = clock
         self._timing = timing
         self._random = random
+        self._control = control
         self._gate = Gate(control=control, clock=clock)
         lines = Lines(store=store, queue=queue, control=control, clock=clock, timing=timing)
         release = Release(store=store, queue=queue, control=control, clock=clock, timing=timing)
@@ -150,6 +152,7 @@ class Sweep:
         answers = self._store.save(changes) if changes else []
         done = written(changes, answers)
         sent = send_what_follows(self._queue, self._callback_queue, tasks_after(done), now)
+        give_up_slots(self._control, done, now)
         self._strays |= {key for change in done for key in change.gives_back}
         failed = sum(isinstance(step, Exception) for step in steps)
         return SweepReport(seen=len(tasks), changed=len(done) + len(over), sent=sent, failed=failed)

@@ -22,6 +22,12 @@ STRETCH: Final = 1.05
 """Starts are this much further apart than the rate says: a start that is a little late then breaks no window."""
 LATE_PART: Final = 0.05
 """A start may be late by this part of the period, or by one interval, and still count as the reserved one."""
+GAPS_MS: Final = 30_000
+"""For shorter gaps that given-up time slots leave, nobody is given another one."""
+GAPS_PART: Final = 0.1
+"""Nor for gaps that are less than this part of the time that is reserved: each who moves up costs a write."""
+KEPT_MS: Final = 10_000
+"""Time slots that are no further off than this are kept when others move up: workers may hold them in their hands."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,13 +58,19 @@ class Rate:
 class Limit:
     """What holds for the tasks that name ``key``. ``max_concurrent`` None, ``rate`` None: not limited so.
 
-    ``since`` is when the rate was set: time slots that were reserved before are void.
+    ``since`` is when the rate was set: time slots that were reserved before are void, but for those up to
+    ``kept_until``.
     """
 
     key: str
     max_concurrent: int | None = None
     rate: Rate | None = None
     since: int = 0
+    kept_until: int = 0
+
+    def honours(self, reserved_at: int, reserved_on: int) -> bool:
+        """True where the time slot ``reserved_at``, reserved at the time ``reserved_on``, is not void."""
+        return reserved_on >= self.since or reserved_at <= self.kept_until
 
 
 class TimeSlot(NamedTuple):
@@ -71,16 +83,28 @@ class TimeSlot(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LimitState:
-    """A limit, and how many tasks count towards it now."""
+    """A limit, and how many tasks count towards it now.
+
+    By its rate, starts are reserved until ``reserved_until`` (Unix milliseconds; 0: none yet), of which ``given_up``
+    will not be used: the tasks were called off, say. Those whose time has passed since are counted, too.
+    """
 
     limit: Limit
     in_use: int
+    reserved_until: int = 0
+    given_up: int = 0
 
     @property
     def room(self) -> int | None:
         """How many more may run now; None: any number."""
         most = self.limit.max_concurrent
         return None if most is None else max(0, most - self.in_use)
+
+    def has_gaps(self, now: int) -> bool:
+        """True where so many time slots were given up that those who have later ones should move up."""
+        rate, ahead = self.limit.rate, self.reserved_until - now
+        gaps = 0 if rate is None else self.given_up * rate.interval_us // 1000
+        return ahead > GAPS_MS and gaps >= max(GAPS_MS, ahead * GAPS_PART)
 
 
 def concurrent_keys(limits: Sequence[Limit]) -> tuple[str, ...]:
@@ -106,5 +130,7 @@ def is_valid(reserved_at: int | None, reserved_on: int | None, limits: Sequence[
         return not rated
     late = now + lead_ms(limits) - reserved_at
     return all(
-        reserved_on >= limit.since and late <= limit.rate.tolerance_ms for limit in rated if limit.rate is not None
+        limit.honours(reserved_at, reserved_on) and late <= limit.rate.tolerance_ms
+        for limit in rated
+        if limit.rate is not None
     )

@@ -145,6 +145,42 @@ def forgets_a_key_that_nobody_waits_for(trial: Trial) -> Sequence[Task]:
     return [*tasks, trial.submit(throttle_keys=(KEY,))]
 
 
+@dying("api", "ManageTasks._change control.give_up", "ManageTasks._change control.note_waiting")
+def calls_off_who_has_a_time_slot(trial: Trial) -> Sequence[Task]:
+    """Nobody takes note of the gap: who has the slot behind starts at his own time."""
+    _, called_off, behind = _with_slots(trial, seconds=30)
+    trial.dies_of("POST", f"/v1/tasks/{called_off.id}/cancel")
+    assert trial.ask("GET", f"/v1/tasks/{called_off.id}").json()["status"] == "cancelled"
+    return [behind]
+
+
+@dying("sweeper", "Sweep._look_after control.give_up", "Sweep._look_after control.note_waiting", minutes=8)
+def finds_one_expired_who_has_a_time_slot(trial: Trial) -> Sequence[Task]:
+    _, _, behind = _with_slots(trial, seconds=60, expires_at=trial.now() + 10_000)
+    trial.installation.clock.advance_to(trial.now() + 12_000)
+    trial.dies("sweep")
+    return [behind]
+
+
+@dying("sweeper", "ManageLimits._with_gaps_closed control.close_gaps", minutes=8)
+def lets_others_move_up(trial: Trial) -> Sequence[Task]:
+    """The slot of the one behind is void by then, or not; it starts once either way."""
+    _, called_off, behind = _with_slots(trial, seconds=60)
+    trial.services.manage.cancel(called_off.id)
+    trial.dies("sweep")
+    return [behind]
+
+
+def _with_slots(trial: Trial, seconds: int, expires_at: int | None = None) -> list[Task]:
+    """Three tasks, one start in so many seconds: the first has begun, the second may expire."""
+    trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=1, period_ms=seconds * 1000))
+    tasks = []
+    for n in range(3):
+        tasks.append(trial.submit(throttle_keys=(KEY,), expires_at=expires_at if n == 1 else None))
+        drain(trial.services)
+    return tasks
+
+
 def _waiting(trial: Trial) -> list[Task]:
     """Tasks that stand in the line of a limit that lets nobody run."""
     trial.services.limits.put(KEY, max_concurrent=0, rate=None)

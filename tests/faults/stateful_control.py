@@ -76,6 +76,18 @@ class FaultyControl:
         self._restraints.reserves(limit.key, count, now)
         return self._ask("slots", [limit.key], lambda: self._control.reserve(limit, now, count))
 
+    def give_up(self, key: str, count: int) -> None:
+        self._ask("slots", [key], lambda: self._control.give_up(key, count))
+
+    def close_gaps(self, limit: Limit, now: int) -> Limit | None:
+        def act() -> Limit | None:
+            closed = self._control.close_gaps(limit, now)
+            if closed is not None:
+                self._restraints.has_no_gaps(limit.key, closed)
+            return closed
+
+        return self._decide("slots", [limit.key], act)
+
     def note_waiting(self, key: str, until: int) -> None:
         self._ask("notes", [key], lambda: self._control.note_waiting(key, until))
 

@@ -72,6 +72,11 @@ class Decided:
             self.limits[key] = limit
         return old
 
+    def has_no_gaps(self, key: str, limit: Limit) -> None:
+        """Time slots behind given-up ones are void; who has one is to get another at once, as by a higher rate."""
+        self.limits[key], self.changed[key] = limit, self._clock.now()
+        self.faster.add(key)
+
     def used(self, key: str) -> int:
         """How many runs count towards a key."""
         return sum(key in task.slots for task in self._tasks.values())
@@ -227,7 +232,8 @@ class Standing:
 
     def _is_void(self, task: Task, key: str) -> bool:
         limit = self._decided.limits.get(key)
-        void = limit is None or (key in self._decided.faster and (task.reserved_on or 0) < limit.since)
+        holds = limit is not None and limit.honours(task.reserved_at or 0, task.reserved_on or 0)
+        void = limit is None or (key in self._decided.faster and not holds)
         return void and task.id not in self._unsure
 
     def is_unsure(self, change: Change) -> bool:

@@ -118,7 +118,7 @@ class Process:
         self.leases = Leases(**ports, **queues, blobs=blobs, types=types, random=_half)
         self.fetch._announcer = self.leases._announcer = announcer
         read = ReadTasks(store=ports["store"], blobs=blobs, clock=clock)
-        self.manage = ManageTasks(**ports, **queues, read=read)
+        self.manage = ManageTasks(**ports, **queues, **control, read=read)
         self.listing = ListCallbacks(store=ports["store"], clock=clock)
         release = Release(**ports, **control, queue=lanes)
         self.pauses = PauseTasks(**control, release=release, clock=clock)

@@ -55,6 +55,12 @@ class Restraints:
         if limit is not None:
             self._sinces.add((key, limit.since))
 
+    def has_no_gaps(self, key: str, limit: Limit) -> None:
+        """Time slots behind given-up ones are void; the rate is what it was, and so are the starts that it counts."""
+        self.decided.has_no_gaps(key, limit)
+        self.standing.owes(key)
+        self._sinces.add((key, limit.since))
+
     def misses(self, number: int) -> None:
         """A process did not hear what it asked for, or its clock was set."""
         self._missed[number] = self._clock.now()
@@ -136,7 +142,7 @@ class Restraints:
         for one in (claim.message, task):
             if one is not None and one.reserved_at is not None and one.reserved_on is not None:
                 late = claim.now - one.reserved_at
-                if late <= limit.rate.tolerance_ms and one.reserved_on >= limit.since:
+                if late <= limit.rate.tolerance_ms and limit.honours(one.reserved_at, one.reserved_on):
                     return None if one.reserved_on < limit.since + CLOCKS_MS else one.reserved_at
         return _begin(claim)
 
@@ -161,7 +167,8 @@ class Restraints:
         limits = [self.decided.limits[key] for key in task.throttle_keys if key in self.decided.limits]
         settled = all(self._clock.now() - self.decided.changed[key] >= REMEMBERED_MS for key in self.decided.changed)
         return settled and all(
-            task.reserved_on >= limit.since and now + AHEAD_MS - task.reserved_at <= limit.rate.tolerance_ms
+            limit.honours(task.reserved_at, task.reserved_on)
+            and now + AHEAD_MS - task.reserved_at <= limit.rate.tolerance_ms
             for limit in limits
             if limit.rate is not None
         )
@@ -196,7 +203,7 @@ class Restraints:
 def _is_early(claim: Claim, limit: Limit) -> bool:
     """Whether a start comes before the time slot that its message tells of."""
     at, on = claim.message.reserved_at or 0, claim.message.reserved_on or 0
-    return limit.rate is not None and on >= limit.since and _begin(claim) < at
+    return limit.rate is not None and limit.honours(at, on) and _begin(claim) < at
 
 
 def _begin(claim: Claim) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tasklane.adapters.declarations import StoredDeclarations
-from tasklane.adapters.limits import limit_key, limit_of, limit_update
+from tasklane.adapters.limits import gaps_update, limit_key, limit_of, limit_update
 from tasklane.adapters.table import ask, batch_get, is_refusal, unavailable
 from tasklane.errors import Unavailable
 from tasklane.ports import Pause
@@ -57,20 +57,14 @@ class DynamoDbControlStore(StoredDeclarations):
 
     def end_pause(self, target: str, now: int) -> Pause | None:
         """See ControlStore."""
-        try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key=_key(target),
-                UpdateExpression="SET resumed_at = if_not_exists(resumed_at, :now)",
-                ConditionExpression="attribute_exists(pk)",
-                ExpressionAttributeValues={":now": {"N": str(now)}},
-                ReturnValues="ALL_NEW",
-            )
-        except (ClientError, BotoCoreError) as exc:
-            if not is_refusal(exc):
-                raise unavailable(exc) from exc
-            return None
-        return _pause(answer["Attributes"])
+        answer = self._unless_refused(
+            Key=_key(target),
+            UpdateExpression="SET resumed_at = if_not_exists(resumed_at, :now)",
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeValues={":now": {"N": str(now)}},
+            ReturnValues="ALL_NEW",
+        )
+        return None if answer is None else _pause(answer["Attributes"])
 
     def forget_pause(self, pause: Pause) -> bool:
         """See ControlStore."""
@@ -130,6 +124,21 @@ class DynamoDbControlStore(StoredDeclarations):
                 return None
         raise Unavailable(f"the limit of {limit.key} is being changed by others")
 
+    def give_up(self, key: str, count: int) -> None:
+        """See ControlStore."""
+        self._unless_refused(
+            Key=limit_key(key),
+            UpdateExpression="ADD given_up :count",
+            ConditionExpression="attribute_exists(rate_count)",
+            ExpressionAttributeValues={":count": {"N": str(count)}},
+        )
+
+    def close_gaps(self, limit: Limit, now: int) -> Limit | None:
+        """See ControlStore."""
+        answer = self._unless_refused(**gaps_update(limit, now))
+        state = limit_of(answer["Attributes"]) if answer else None
+        return None if state is None else state.limit
+
     def note_waiting(self, key: str, until: int) -> None:
         """See ControlStore."""
         item = {**_waiting_key(key), "until": {"N": str(until)}}
@@ -179,6 +188,15 @@ class DynamoDbControlStore(StoredDeclarations):
             there: Any = exc.response.get("Item", {})
             return None, there.get("since") != values[":since"]
         return int(answer.get("Attributes", {}).get("next_at", {"N": "0"})["N"]), False
+
+    def _unless_refused(self, **arguments: Any) -> Any:
+        """The answer to an update; None where its condition does not hold."""
+        try:
+            return self._client.update_item(TableName=self._table, **arguments)
+        except (ClientError, BotoCoreError) as exc:
+            if not is_refusal(exc):
+                raise unavailable(exc) from exc
+            return None
 
     def _query(self, pk: str, **options: Any) -> Any:
         return self._client.query(

@@ -4,6 +4,7 @@
 
 ``used``     how many running tasks count towards it
 ``next_at``  when the next reserved start may be (Unix microseconds)
+``given_up`` how many reserved starts will not be used
 
 A run begins, and ends, in one transaction with the counts of its limits: so a count is always that of the records, and
 a worker that dies leaves nothing to be put right but the record itself.
@@ -30,6 +31,7 @@ CONFLICTS: Final = 8
 """How often a transaction that met another one on the same item is tried."""
 CONFLICT_PAUSE_SECONDS: Final = 0.02
 _RATE: Final = ("rate_count", "rate_period_ms", "rate_burst")
+_RESERVED: Final = ("next_at", "given_up", "kept_until")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,21 +107,42 @@ def limit_key(key: str) -> Item:
 
 def limit_update(limit: Limit, *, restart: bool) -> dict[str, Any]:
     """UpdateItem's arguments that make an item say what ``limit`` says, and leave its count alone."""
-    values: Item = {"since": {"N": str(limit.since)}}
+    values: Item = {"since": {"N": str(limit.since)}} if restart else {}
     if limit.max_concurrent is not None:
         values["max_concurrent"] = {"N": str(limit.max_concurrent)}
     if limit.rate is not None:
         rate = (limit.rate.count, limit.rate.period_ms, limit.rate.burst)
         values |= {name: {"N": str(value)} for name, value in zip(_RATE, rate, strict=True)}
-    gone = [name for name in ("max_concurrent", *_RATE) if name not in values] + (["next_at"] if restart else [])
-    expression = f"SET {', '.join(f'#{name} = :{name}' for name in values)}"
-    if gone:
-        expression += f" REMOVE {', '.join(f'#{name}' for name in gone)}"
+    gone = [name for name in ("max_concurrent", *_RATE) if name not in values] + (list(_RESERVED) if restart else [])
+    parts = [f"SET {', '.join(f'#{name} = :{name}' for name in values)}"] if values else []
+    parts += [f"REMOVE {', '.join(f'#{name}' for name in gone)}"] if gone else []
     return {
         "Key": limit_key(limit.key),
-        "UpdateExpression": expression,
+        "UpdateExpression": " ".join(parts),
         "ExpressionAttributeNames": {f"#{name}": name for name in (*values, *gone)},
-        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
+        **({"ExpressionAttributeValues": {f":{name}": value for name, value in values.items()}} if values else {}),
+    }
+
+
+def gaps_update(limit: Limit, now: int) -> dict[str, Any]:
+    """UpdateItem's arguments that void, ``now``, the time slots after ``limit.kept_until``.
+
+    The starts that follow come one by one after that time: how many came together before it is not known.
+    """
+    assert limit.rate is not None  # noqa: S101 - what the caller looked for
+    values = {
+        ":since": limit.since,
+        ":now": max(now, limit.since + 1),
+        ":kept_until": limit.kept_until,
+        ":next_at": limit.kept_until * 1000 + limit.rate.burst * limit.rate.interval_us,
+    }
+    return {
+        "Key": limit_key(limit.key),
+        "UpdateExpression": "SET #since = :now, kept_until = :kept_until, next_at = :next_at REMOVE given_up",
+        "ConditionExpression": "#since = :since AND attribute_exists(rate_count) AND next_at > :next_at",
+        "ExpressionAttributeNames": {"#since": "since"},
+        "ExpressionAttributeValues": {name: {"N": str(value)} for name, value in values.items()},
+        "ReturnValues": "ALL_NEW",
     }
 
 
@@ -131,8 +154,14 @@ def limit_of(item: Item) -> LimitState | None:
         return None
     rate = Rate(count=count, period_ms=numbers["rate_period_ms"], burst=numbers["rate_burst"]) if count else None
     key = item["pk"]["S"].removeprefix("limit:")
-    limit = Limit(key=key, max_concurrent=most, rate=rate, since=numbers.get("since", 0))
-    return LimitState(limit=limit, in_use=numbers.get("used", 0))
+    since, kept_until = numbers.get("since", 0), numbers.get("kept_until", 0)
+    limit = Limit(key=key, max_concurrent=most, rate=rate, since=since, kept_until=kept_until)
+    return LimitState(
+        limit=limit,
+        in_use=numbers.get("used", 0),
+        reserved_until=numbers.get("next_at", 0) // 1000,
+        given_up=numbers.get("given_up", 0),
+    )
 
 
 def _reasons(exc: Exception) -> list[Any]:

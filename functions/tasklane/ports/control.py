@@ -34,7 +34,10 @@ class ControlStore(Protocol):
         """Mark a pause as resumed; None where there is none. Raises Unavailable."""
 
     def put_limit(self, limit: Limit, *, restart: bool) -> None:
-        """Keep a limit; ``restart`` forgets the time slots that were reserved. Raises Unavailable."""
+        """Keep a limit. Raises Unavailable.
+
+        ``restart`` forgets the time slots that were reserved; without it ``since`` and ``kept_until`` stay as they are.
+        """
 
     def remove_limit(self, key: str) -> None:
         """Limit ``key`` no longer; what counts towards it goes on to be counted. Raises Unavailable."""
@@ -49,6 +52,18 @@ class ControlStore(Protocol):
         """The next ``count`` time slots of a limit by rate (Unix milliseconds). Raises Unavailable.
 
         None: the rate is another by now (``since`` tells), or there is none.
+        """
+
+    def give_up(self, key: str, count: int) -> None:
+        """Count so many reserved time slots of ``key`` that nobody will use. Nothing where it has no limit by rate.
+
+        Raises Unavailable.
+        """
+
+    def close_gaps(self, limit: Limit, now: int) -> Limit | None:
+        """Reserve anew: time slots after ``limit.kept_until``, which is in the future, are void ``now``.
+
+        None: the rate is another by now (``since`` tells), or there is none. Raises Unavailable.
         """
 
     def note_waiting(self, key: str, until: int) -> None:

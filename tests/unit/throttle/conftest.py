@@ -2,12 +2,14 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from tasklane.registry import Registry
+from tasklane.run import Run
+from tasklane.starter import Starter
 from tasklane.task import Status, Task
 from tasklane.throttle import Rate
 from tests.support.installation import Installation
@@ -46,6 +48,19 @@ def peak(registry: Registry) -> Peak:
     return peak
 
 
+@pytest.fixture
+def starts(home: Installation, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """When handlers begin (Unix milliseconds). They begin as soon as they are claimed: the clock here stands still."""
+    begin, seen = Starter.begin, list[int]()
+
+    def at_once(self: Starter, task: Task, remaining: Callable[[], float], wait_seconds: float = 0.0) -> Run:
+        seen.append(home.clock.now() + round(wait_seconds * 1000))
+        return begin(self, task, remaining)
+
+    monkeypatch.setattr(Starter, "begin", at_once)
+    return seen
+
+
 def limit(home: Installation, key: str, most: int | None = None, rate: Rate | None = None) -> None:
     home.services.limits.put(key, max_concurrent=most, rate=rate)
 
@@ -57,6 +72,12 @@ def submitted(home: Installation, count: int, keys: Sequence[str], seconds: floa
         home.clock.advance(0.001)
         tasks.append(home.submit("work", {"n": n, "seconds": seconds}, throttle_keys=keys, **fields))
     return tasks
+
+
+def work_off(home: Installation) -> None:
+    """Work for as long as there is something to receive."""
+    while home.queues.counts(3)[0]:
+        home.work()
 
 
 def statuses(home: Installation, tasks: Sequence[Task]) -> list[Status]:

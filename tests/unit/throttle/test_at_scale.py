@@ -1,36 +1,20 @@
 """What a rate costs where thousands wait for it: counted write by write, and send by send."""
 
 import itertools
-from collections.abc import Callable
 from typing import Final
 
 import pytest
 
 from tasklane.message import MAX_DELAY_SECONDS
-from tasklane.run import Run
-from tasklane.starter import Starter
 from tasklane.task import Status, Task
 from tasklane.throttle import LEAD_MS, STRETCH, Limit, Rate
 from tests.support.installation import Installation
-from tests.unit.throttle.conftest import Peak, limit, submitted
+from tests.unit.throttle.conftest import Peak, limit, submitted, work_off
 
 BATCH: Final = 10
 PER_SECOND: Final = 10
 SWEEP_SECONDS: Final = 60
 HOUR_MS: Final = 3_600_000
-
-
-@pytest.fixture
-def starts(home: Installation, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """When handlers begin (Unix milliseconds). They begin as soon as they are claimed: the clock here stands still."""
-    begin, seen = Starter.begin, list[int]()
-
-    def at_once(self: Starter, task: Task, remaining: Callable[[], float], wait_seconds: float = 0.0) -> Run:
-        seen.append(home.clock.now() + round(wait_seconds * 1000))
-        return begin(self, task, remaining)
-
-    monkeypatch.setattr(Starter, "begin", at_once)
-    return seen
 
 
 @pytest.mark.parametrize("count", [2000, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.slow])])
@@ -111,12 +95,6 @@ def counted_reservations(home: Installation, monkeypatch: pytest.MonkeyPatch) ->
 
 def writes(home: Installation) -> int:
     return sum(map(len, home.store.saved))
-
-
-def work_off(home: Installation) -> None:
-    """Work for as long as there is something to receive."""
-    while home.queues.counts(3)[0]:
-        home.work()
 
 
 def pass_until_done(home: Installation, tasks: list[Task]) -> None:

@@ -11,7 +11,7 @@ from tasklane.lines import Lines
 from tasklane.message import TaskMessage
 from tasklane.registry import Registry
 from tasklane.task import Status, Task
-from tasklane.throttle import Rate, TimeSlot
+from tasklane.throttle import Limit, Rate, TimeSlot
 from tests.support.installation import Installation
 from tests.support.payloads import Nothing
 from tests.support.waiting import never
@@ -87,6 +87,17 @@ def test_no_limit_lets_everybody_go(home: Installation) -> None:
 
     assert statuses(home, tasks) == {Status.COMPLETED}
     assert home.store.in_line(rate_line("a"), 10) == []
+
+
+def test_slots_by_a_rate_that_somebody_with_a_fast_clock_has_set_hold(home: Installation) -> None:
+    """By the worker's clock they were reserved before that rate was set: void, they would be given anew, later ones."""
+    home.control.put_limit(Limit(key="a", rate=SLOW, since=home.clock.now() + 2000), restart=True)
+    (task,) = put_off(home, count=1)
+
+    home.clock.advance(((task.reserved_at or 0) - home.clock.now()) / 1000)
+    home.work()
+
+    assert statuses(home, [task]) == {Status.COMPLETED}
 
 
 def test_a_lower_rate_sends_nobody_to_and_fro(home: Installation) -> None:

@@ -42,6 +42,7 @@ class MemoryControlStore(MemoryDeclarations):
         self._limits: dict[str, Limit] = {}
         self._in_use: Counter[str] = Counter()
         self._next_us: dict[str, int] = {}
+        self._given_up: Counter[str] = Counter()
         self._waited_for: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -69,9 +70,13 @@ class MemoryControlStore(MemoryDeclarations):
     def put_limit(self, limit: Limit, *, restart: bool) -> None:
         """See ControlStore."""
         with self._lock:
-            self._limits[limit.key] = limit
+            there = self._limits.get(limit.key)
             if restart:
                 self._next_us.pop(limit.key, None)
+                self._given_up.pop(limit.key, None)
+            elif there is not None:
+                limit = replace(limit, since=there.since, kept_until=there.kept_until)
+            self._limits[limit.key] = limit
 
     def remove_limit(self, key: str) -> None:
         """See ControlStore."""
@@ -82,7 +87,12 @@ class MemoryControlStore(MemoryDeclarations):
         """See ControlStore."""
         with self._lock:
             return {
-                key: LimitState(limit=self._limits[key], in_use=self._in_use[key])
+                key: LimitState(
+                    limit=self._limits[key],
+                    in_use=self._in_use[key],
+                    reserved_until=self._next_us.get(key, 0) // 1000,
+                    given_up=self._given_up[key],
+                )
                 for key in keys
                 if key in self._limits
             }
@@ -101,6 +111,26 @@ class MemoryControlStore(MemoryDeclarations):
             base = max(self._next_us.get(limit.key, 0), now * 1000)
             self._next_us[limit.key] = base + count * limit.rate.interval_us
         return limit.rate.starts(base, now * 1000, count)
+
+    def give_up(self, key: str, count: int) -> None:
+        """See ControlStore."""
+        with self._lock:
+            if key in self._limits and self._limits[key].rate is not None:
+                self._given_up[key] += count
+
+    def close_gaps(self, limit: Limit, now: int) -> Limit | None:
+        """See ControlStore."""
+        with self._lock:
+            there = self._limits.get(limit.key)
+            if there is None or there.rate is None or there.since != limit.since:
+                return None
+            next_us = limit.kept_until * 1000 + there.rate.burst * there.rate.interval_us
+            if self._next_us.get(limit.key, 0) <= next_us:
+                return None
+            self._next_us[limit.key] = next_us
+            self._given_up.pop(limit.key, None)
+            self._limits[limit.key] = replace(there, since=max(now, there.since + 1), kept_until=limit.kept_until)
+            return self._limits[limit.key]
 
     def note_waiting(self, key: str, until: int) -> None:
         """See ControlStore."""
