@@ -175,13 +175,13 @@ def run(*command: str | Path, where: Path = FOLDER, **variables: str) -> str:
         cwd=where if where.exists() else None,
         env=os.environ | variables,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise NotHere(f"{' '.join(map(str, command[:4]))} ended with {done.returncode}:\n{done.stdout[-3000:]}")
+        said = f"{done.stdout}{done.stderr}"[-3000:]
+        raise NotHere(f"{' '.join(map(str, command[:4]))} ended with {done.returncode}:\n{said}")
     return done.stdout
 
 
