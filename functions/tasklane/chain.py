@@ -36,11 +36,11 @@ class Chain:
         self._remaining = remaining
         self._until = time.monotonic() + CHAIN_SECONDS
 
-    def at_free_places(self, messages: Sequence[TaskMessage]) -> list[Run]:
+    def at_free_slots(self, messages: Sequence[TaskMessage]) -> list[Run]:
         """Begin those who stand first in the lines of the limits of which these messages say that they have room."""
         called: dict[str, list[str]] = {}
         for message in messages:
-            called.setdefault(message.place or "", []).append(message.task_id)
+            called.setdefault(message.free_slot or "", []).append(message.task_id)
         found = (self._claims.next_in_line(key, len(ids), math.inf, ids) for key, ids in sorted(called.items()))
         return [run for claimed in found for run in self._begin(claimed)]
 

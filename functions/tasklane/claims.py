@@ -95,7 +95,7 @@ class Claims:
 
         ``joined`` are those that have just joined it: the index may not know of them yet.
 
-        Where the first needs more than ``seconds``, somebody else is told of the place. One that should run alone goes
+        Where the first needs more than ``seconds``, somebody else is told of the slot. One that should run alone goes
         over its lane, one that waits for another key too to that key's line. What cannot be asked is left to the
         sweeper.
         """
@@ -104,7 +104,7 @@ class Claims:
             for task in self._standing.first(key, room, joined):
                 message = TaskMessage.woken_up(task)
                 if self._gate.line_for(task.type, task.priority) is not None:
-                    self._gate.look_again()  # a pause that is over must not cost it its place
+                    self._gate.look_again()  # a pause that is over must not cost it its turn
                 if message.lost or message.timeout_seconds > seconds:
                     if not self._has_room(key):
                         self._standing.forget(key)
@@ -134,7 +134,7 @@ class Claims:
         return tuple(found)
 
     def wake(self, key: str, room: int) -> None:
-        """As ``next_in_line``, but whoever has time for it is told of the places."""
+        """As ``next_in_line``, but whoever has time for it is told of the slots."""
         with suppress(Unavailable):
             self._lines.wake(key, room)
 

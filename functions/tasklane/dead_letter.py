@@ -45,7 +45,7 @@ class DeadTasks:
 
     def decide(self, message: TaskMessage, task: Task, now: int) -> Change | str:
         """See Kind."""
-        announced = message.run == task.run and message.place is None
+        announced = message.run == task.run and message.free_slot is None
         if task.status is Status.FAILED and self._reopen and announced and not _is_over(task, now):
             return _change(task, transitions.reopened(task, now, self._timing))
         overdue = task.start_by is not None and task.start_by <= now

@@ -28,12 +28,12 @@ def send_to_lanes(queue: TaskQueue, tasks: Iterable[Task], now: int, *, woken: b
     return _sent(ready, queue.send(messages) if ready else [])
 
 
-def send_free_places(queue: TaskQueue, key: str, tasks: Sequence[Task], not_before: int | None = None) -> int:
-    """Send word that the limit of ``key`` has a free place, once for each of ``tasks``; how many were taken.
+def send_free_slots(queue: TaskQueue, key: str, tasks: Sequence[Task], not_before: int | None = None) -> int:
+    """Send word that the limit of ``key`` has a free slot, once for each of ``tasks``; how many were taken.
 
     They are those that wait for it: whoever receives one of these messages takes the first in line.
     """
-    messages = [TaskMessage.of_free_place(task, key, not_before) for task in tasks]
+    messages = [TaskMessage.of_free_slot(task, key, not_before) for task in tasks]
     return _sent(tasks, queue.send(messages) if messages else [])
 
 

@@ -156,9 +156,9 @@ class Execute:
         chain = Chain(
             claims=self._claims, ending=ending, begin=lambda some: self._begin(some, remaining), remaining=remaining
         )
-        # First those who wait: a newcomer of the same batch is not to take the place that they are told of.
-        runs = chain.at_free_places([messages[i] for i in positions if messages[i].place is not None])
-        claimings = self._claims.of([messages[i] for i in positions if messages[i].place is None])
+        # First those who wait: a newcomer of the same batch is not to take the slot that they are told of.
+        runs = chain.at_free_slots([messages[i] for i in positions if messages[i].free_slot is not None])
+        claimings = self._claims.of([messages[i] for i in positions if messages[i].free_slot is None])
         # Unhandled messages come again only when their visibility ends: long after those others are through.
         again = self._send_again(messages, [i for i in positions if messages[i] in claimings.contended])
         unhandled = claimings.unhandled - claimings.contended

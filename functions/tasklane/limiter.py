@@ -97,7 +97,7 @@ class Limiter:
     def _slots_anew(
         self, wanting: Mapping[str, Sequence[Limit]], tasks: Mapping[str, Task], now: int
     ) -> dict[str, int]:
-        """Other time slots for all of these; none where one is not near, or where a place would be idle meanwhile."""
+        """Other time slots for all of these; none where one is not near, or where a slot would be idle meanwhile."""
         if any(concurrent_keys(some) for some in wanting.values()):
             return {}
         try:
@@ -131,7 +131,7 @@ class Limiter:
             else:
                 to_reserve.append(message)
         wanting = self._without_doubled(to_reserve, limits, plan, now) if to_reserve else []
-        wanting = self._with_a_place(sorted(wanting, key=lambda one: _came(plan.tasks[one.task_id])), limits, plan)
+        wanting = self._with_a_slot(sorted(wanting, key=lambda one: _came(plan.tasks[one.task_id])), limits, plan)
         now = self._clock.now()  # on a busy machine the reads take longer than a time slot is off
         slots = self._reserve({message: limits[message] for message in wanting}, plan.tasks, now)
         for message, slot in slots.items():
@@ -158,20 +158,20 @@ class Limiter:
                 plan.starts.append(_start(message, limits[message], task.reserved_at))
         return wanting
 
-    def _with_a_place(
+    def _with_a_slot(
         self, messages: Sequence[TaskMessage], limits: Mapping[TaskMessage, Sequence[Limit]], plan: Plan
     ) -> list[TaskMessage]:
-        """Those for which there is a place, too, by the limits that say how many run at once; the others join a line.
+        """Those for which there is a slot, too, by the limits that say how many run at once; the others join a line.
 
-        A time slot that finds no place is lost: the rate would be that of those who only wait.
+        A time slot that finds no such slot is lost: the rate would be that of those who only wait.
         """
-        places = {message: concurrent_keys(limits[message]) for message in messages if _has_rate(limits[message])}
-        keys = sorted({key for some in places.values() for key in some})
+        holding = {message: concurrent_keys(limits[message]) for message in messages if _has_rate(limits[message])}
+        keys = sorted({key for some in holding.values() for key in some})
         states = self._control.limits(keys) if keys else {}
         room = {key: state.room for key, state in states.items() if state.room is not None}
         kept = []
         for message in messages:
-            mine = [key for key in places.get(message, ()) if key in room]
+            mine = [key for key in holding.get(message, ()) if key in room]
             if full := [key for key in mine if room[key] <= 0]:
                 plan.behind[message] = limit_line(full[0])
                 continue

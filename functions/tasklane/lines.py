@@ -1,4 +1,4 @@
-"""A shared step: makes waiting tasks stand in a line, and tells of free places those who stand there."""
+"""A shared step: makes waiting tasks stand in a line, and tells of free slots those who stand there."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Final
 
 from tasklane import transitions
 from tasklane.changes import own_change
-from tasklane.dispatch import send_free_places, send_to_lanes
+from tasklane.dispatch import send_free_slots, send_to_lanes
 from tasklane.errors import Unavailable
 from tasklane.line import NOTED_MS, limit_key, limit_line
 from tasklane.message import TaskMessage
@@ -84,7 +84,7 @@ class Lines:
         return frozenset(message for (message, _), answer in answers if isinstance(answer, Unavailable))
 
     def wake(self, key: str, count: int) -> int:
-        """Send word of ``count`` free places to those who stand first in the line of the limit of ``key``.
+        """Send word of ``count`` free slots to those who stand first in the line of the limit of ``key``.
 
         They stay in line until they are claimed, so that nobody comes in between. How many were sent. Raises
         Unavailable.
@@ -103,8 +103,8 @@ class Lines:
         return self.call(key, first)
 
     def call(self, key: str, tasks: Sequence[Task], not_before: int | None = None) -> int:
-        """Send word of so many free places of the limit of ``key`` as ``tasks`` wait for them; how many were sent."""
-        return send_free_places(self._queue, key, tasks, not_before)
+        """Send word of so many free slots of the limit of ``key`` as ``tasks`` wait for them; how many were sent."""
+        return send_free_slots(self._queue, key, tasks, not_before)
 
     def anybody_in(self, line: str) -> bool:
         """Whether somebody stands in a line. Raises Unavailable."""

@@ -52,8 +52,8 @@ class TaskMessage:
     """When that was reserved."""
     woken: int | None = None
     """1 where it need not ask who else stands in line: it stood there first, or what kept it there is gone."""
-    place: str | None = None
-    """The key of a limit that has a free place: for the first in its line, be that this task or another by now."""
+    free_slot: str | None = None
+    """The key of a limit that has a free slot: for the first in its line, be that this task or another by now."""
     external: int | None = None
     """1 where external workers do the task: it is not claimed but looked after, at ``run_at``."""
 
@@ -84,10 +84,10 @@ class TaskMessage:
         return replace(cls.of(task), woken=1)
 
     @classmethod
-    def of_free_place(cls, task: Task, key: str, not_before: int | None = None) -> "TaskMessage":
-        """The message that ``key`` has a free place; ``task`` is, or was, the first that waits for it."""
+    def of_free_slot(cls, task: Task, key: str, not_before: int | None = None) -> "TaskMessage":
+        """The message that ``key`` has a free slot; ``task`` is, or was, the first that waits for it."""
         free = cls.of(task.evolve(run_at=not_before, reserved_at=None, reserved_on=None, throttle_keys=()))
-        return replace(free, place=key, expires_at=None, lost=None)
+        return replace(free, free_slot=key, expires_at=None, lost=None)
 
     def announces(self, task: Task | None) -> bool:
         """True where ``task`` still is as this message says: the run may begin."""
@@ -177,7 +177,7 @@ def _to_json(message: TaskMessage | CallbackMessage) -> str:
 
 
 _WAITING: Final = frozenset(status.value for status in Status if status.waiting)
-_FIELD_TYPES: Final[dict[str, type]] = dict.fromkeys(("task_id", "status", "type", "tenant", "event", "place"), str)
+_FIELD_TYPES: Final[dict[str, type]] = dict.fromkeys(("task_id", "status", "type", "tenant", "event", "free_slot"), str)
 
 
 _Message = TypeVar("_Message", TaskMessage, CallbackMessage)

@@ -1,7 +1,7 @@
 """A shared step: lets tasks go that something has held back.
 
 Who is limited does not go to a lane, where the first to arrive would start first: he goes on waiting in the line of
-his limit, in his order, and is called as often as there are free places; or he gets his time slot, in that order, too.
+his limit, in his order, and is called as often as there are free slots; or he gets his time slot, in that order, too.
 """
 
 import time
@@ -36,7 +36,7 @@ LAG_SECONDS: Final = 0.1
 LEAD_MS: Final = 1_500
 """How far off the first time slot is: until then hundreds are sent, and worker processes may have to begin."""
 CALLED_AT_ONCE: Final = 100
-"""Free places of one key that are told of in one go; the others follow when those end, or with the next sweep."""
+"""Free slots of one key that are told of in one go; the others follow when those end, or with the next sweep."""
 
 _T = TypeVar("_T")
 _Answer = TypeVar("_Answer")
@@ -163,7 +163,7 @@ class Release:
         return reserve_slots(self._control, wanting, by_id, now, lambda _: LEAD_MS)[0] if wanting else {}
 
     def _call(self, gone: Sequence[Task], called: Counter[str]) -> None:
-        """Tell those who have just joined the lines of limits of free places; the index may not know of them yet."""
+        """Tell those who have just joined the lines of limits of free slots; the index may not know of them yet."""
         waiting: dict[str, list[Task]] = {}
         for task in gone:
             if (key := limit_key(task.line or "")) is not None:
@@ -173,7 +173,7 @@ class Release:
             state = states.get(key)
             room = CALLED_AT_ONCE if state is None or state.room is None else min(state.room, CALLED_AT_ONCE)
             most = CALLED_AT_ONCE if state is None else state.limit.max_concurrent or CALLED_AT_ONCE
-            # A place that was told of may still look free: whoever takes it is on his way.
+            # A slot that was told of may still look free: whoever takes it is on his way.
             called[key] += self._lines.call(key, some[: max(0, min(room, most - called[key]))])
 
 

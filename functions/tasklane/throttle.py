@@ -115,7 +115,7 @@ def concurrent_keys(limits: Sequence[Limit]) -> tuple[str, ...]:
 def lead_ms(limits: Sequence[Limit], claim_ms: int = 0) -> int:
     """How far off a time slot must be at least where claims take ``claim_ms``.
 
-    Nothing where the claim takes a place that others wait for.
+    Nothing where the claim takes a slot that others wait for.
     """
     return 0 if concurrent_keys(limits) else min(max(LEAD_MS, 2 * claim_ms), MAX_LEAD_MS)
 

@@ -57,8 +57,8 @@ def gives_time_slots(trial: Trial) -> Sequence[Task]:
     return tasks
 
 
-@dying("worker", "Limiter._with_a_place control.limits", minutes=5)
-def gives_time_slots_to_those_with_a_place(trial: Trial) -> Sequence[Task]:
+@dying("worker", "Limiter._with_a_slot control.limits", minutes=5)
+def gives_time_slots_to_those_with_a_slot(trial: Trial) -> Sequence[Task]:
     trial.services.limits.put(KEY, max_concurrent=1, rate=Rate(count=1, period_ms=1000))
     tasks = [trial.submit(throttle_keys=(KEY,)) for _ in range(3)]
     trial.dies("work")

@@ -23,7 +23,7 @@ KEY: Final = "account:8"
     "Lines.call queue.send",
 )
 def resumes_limited_tasks(trial: Trial) -> Sequence[Task]:
-    """They go on to the line of their limit, and somebody is told of its free place."""
+    """They go on to the line of their limit, and somebody is told of its free slot."""
     trial.services.limits.put(KEY, max_concurrent=1, rate=None)
     return _held_until_resumed(trial)
 

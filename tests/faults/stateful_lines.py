@@ -104,7 +104,7 @@ class Standing:
         self._woken: dict[str, Who] = {}
         """Who has just let a task go from the line of a limit, and is about to send it."""
         self._called: Counter[str] = Counter()
-        """How often somebody was told of a free place of a key, since a worker or a sweep began."""
+        """How often somebody was told of a free slot of a key, since a worker or a sweep began."""
         self._joined_at: dict[str, float] = {}
         """When tasks joined the lines of limits, by the seconds of ``monotonic``."""
         self._shown_since = 0.0
@@ -134,8 +134,8 @@ class Standing:
         for message in messages:
             if not isinstance(message, TaskMessage):
                 continue
-            if message.place is not None:
-                self._called[message.place] += 1
+            if message.free_slot is not None:
+                self._called[message.free_slot] += 1
             elif self._woken.pop(message.task_id, None) is who:
                 self._must(message.woken, f"let go from the line of a limit, and to stand there again: {message}")
 
@@ -177,7 +177,7 @@ class Standing:
                     self._must(not after[line], f"{after[line]} stand in {line} after a sweep, {before[line]} before")
                 else:
                     called, most = self._called[key], min(has_room, sure[line])
-                    self._must(called >= most, f"{called} of {most} in {line} were told of a place by a sweep")
+                    self._must(called >= most, f"{called} of {most} in {line} were told of a slot by a sweep")
             elif line.startswith("pause:"):
                 self._must(not self._is_over(line) or not left[line], f"{left[line]} stand in {line} after a sweep")
 

@@ -60,7 +60,7 @@ class Change:
 
     @property
     def gives_back(self) -> list[str]:
-        """The keys whose limits have one more place when this is written."""
+        """The keys whose limits have one more free slot when this is written."""
         return [key for key in self.before.slots if key not in self.after.slots]
 
 

@@ -85,8 +85,8 @@ def statuses(home: Installation, tasks: Sequence[Task]) -> list[Status]:
 
 
 def told_of(home: Installation, key: str) -> list[str]:
-    """Those who were told of free places of a key, in the order in which they were."""
-    return [message.task_id for message in home.lanes.sent if message.place == key]
+    """Those who were told of free slots of a key, in the order in which they were."""
+    return [message.task_id for message in home.lanes.sent if message.free_slot == key]
 
 
 def in_use(home: Installation, key: str) -> int:

@@ -59,9 +59,7 @@ def test_one_that_no_lane_takes_comes_again(home: Installation, peak: Peak, crow
     assert home.task(task).status is Status.COMPLETED
 
 
-def test_a_place_that_others_contend_for_is_told_of_again(
-    home: Installation, peak: Peak, crowd: dict[str, int]
-) -> None:
+def test_a_slot_that_others_contend_for_is_told_of_again(home: Installation, peak: Peak, crowd: dict[str, int]) -> None:
     limit(home, "a", 1)
     tasks = submitted(home, 2, ["a"])
     crowd[tasks[1].id] = 3  # first there was no room, and once it stood in line still none

@@ -152,7 +152,7 @@ def test_a_paused_task_does_not_hold_a_slot(home: Installation, peak: Peak) -> N
     assert in_use(home, "a") == 0
 
 
-def test_with_little_time_left_others_are_told_of_the_place(home: Installation, peak: Peak) -> None:
+def test_with_little_time_left_others_are_told_of_the_slot(home: Installation, peak: Peak) -> None:
     limit(home, "a", 1)
     first, second = submitted(home, 2, ["a"])
 
@@ -175,7 +175,7 @@ def test_tasks_whose_time_limit_is_a_whole_invocation_follow_one_another_too(hom
     assert told_of(home, "a") == []
 
 
-def test_after_a_while_others_are_told_of_the_place(
+def test_after_a_while_others_are_told_of_the_slot(
     home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasklane.chain.CHAIN_SECONDS", 0.0)
