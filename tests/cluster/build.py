@@ -62,6 +62,7 @@ def main() -> None:
             if not SOURCE.exists():
                 fetch()
             compile_programs()
+            tidy()
     except NotHere as exc:
         sys.exit(f"make cluster: {exc}")
 
@@ -113,6 +114,13 @@ def compile_programs() -> None:
         go_build("vendor/k8s.io/kube-openapi/cmd/openapi-gen")
         _generate_openapi()
     go_build(*(f"cmd/{name}" for name in COMMANDS))
+
+
+def tidy() -> None:
+    """Keep the programs alone: what they were made of is two gigabytes."""
+    for path in FOLDER.iterdir():
+        if path.is_dir() and path != PROGRAMS:
+            shutil.rmtree(path)
 
 
 def go_build(*packages: str) -> None:
