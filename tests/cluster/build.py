@@ -69,11 +69,15 @@ def main() -> None:
 
 def install() -> None:
     """Install what only the system's package manager can."""
+    if os.geteuid() != 0:
+        raise NotHere("only root can start a cluster")
+    if not shutil.which("kubectl"):
+        raise NotHere("there is no kubectl here; it should be as new as the manifests (docs/containers.md)")
     missing = sorted(package for program, package in NEEDED.items() if not shutil.which(program))
     if not missing:
         return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise NotHere(f"install {' '.join(missing)}, or run it as root on Debian 12")
+    if not shutil.which("apt-get"):
+        raise NotHere(f"install {' '.join(missing)}, or run it on Debian 12")
     tell(f"installing {' '.join(missing)}")
     run("apt-get", "update", "-qq")
     how = ["--yes", "-qq", "--no-install-recommends"]
@@ -119,7 +123,9 @@ def compile_programs() -> None:
 def tidy() -> None:
     """Keep the programs alone: what they were made of is two gigabytes."""
     for path in FOLDER.iterdir():
-        if path.is_dir() and path != PROGRAMS:
+        if path.is_file():
+            path.unlink()
+        elif path != PROGRAMS:
             shutil.rmtree(path)
 
 
