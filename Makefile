@@ -21,6 +21,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 SOURCES := functions infra tests
 PYTEST := $(BIN)/python -m pytest
 NEEDS_MORE := cluster or packaging or apt or fuzz or long or bench
+RUNS_ALONE := cluster or bench
 # Most tests wait for an engine or a process; a file stays with one worker, for the sake of its fixtures. The files come
 # in the order of tests/conftest.py.
 SIDE_BY_SIDE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -96,7 +97,8 @@ chromium: ## install the browser that the dashboard's tests drive (Debian, Ubunt
 check: .venv/installed .venv-sam/installed chromium ## what CI runs: format, lint, types, imports, template, all tests, package
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(MAKE) --no-print-directory lint types template
-	@$(PYTEST) -q $(SIDE_BY_SIDE) -m 'not (bench or cluster)' --cov
+	@$(PYTEST) -q $(SIDE_BY_SIDE) -m 'not ($(NEEDS_MORE))' --cov
+	@$(PYTEST) -q $(SIDE_BY_SIDE) -m '($(NEEDS_MORE)) and not ($(RUNS_ALONE))'
 	@$(MAKE) --no-print-directory bench
 
 .PHONY: bench

@@ -85,7 +85,7 @@ def test_a_job_goes_from_one_role_to_the_next(installation: Installation) -> Non
         wait_for(lambda: any("TasksCompleted" in line for line in worker.lines), "the worker's metrics")
         assert {line["service"] for line in worker.lines} == {"worker"}
 
-        delayed = installation.client.post("/v1/tasks", json={"type": "echo", "delay_seconds": 2}).json()["id"]
+        delayed = installation.client.post("/v1/tasks", json={"type": "echo", "delay_seconds": 6}).json()["id"]
         installation.stack.aws.sqs.purge_queue(QueueUrl=installation.stack.deployment.lane3_queue_url)
         installation.wait_for(delayed, "completed")
 
