@@ -59,7 +59,7 @@ class Limit:
     """What holds for the tasks that name ``key``. ``max_concurrent`` None, ``rate`` None: not limited so.
 
     ``since`` is when the rate was set: time slots that were reserved before are void, but for those up to
-    ``kept_until``.
+    ``kept_until`` that were reserved since ``kept_since``.
     """
 
     key: str
@@ -67,10 +67,11 @@ class Limit:
     rate: Rate | None = None
     since: int = 0
     kept_until: int = 0
+    kept_since: int = 0
 
     def honours(self, reserved_at: int, reserved_on: int) -> bool:
         """True where the time slot ``reserved_at``, reserved at the time ``reserved_on``, is not void."""
-        return reserved_on >= self.since or reserved_at <= self.kept_until
+        return reserved_on >= self.since or (reserved_on >= self.kept_since and reserved_at <= self.kept_until)
 
 
 class TimeSlot(NamedTuple):

@@ -31,7 +31,7 @@ CONFLICTS: Final = 8
 """How often a transaction that met another one on the same item is tried."""
 CONFLICT_PAUSE_SECONDS: Final = 0.02
 _RATE: Final = ("rate_count", "rate_period_ms", "rate_burst")
-_RESERVED: Final = ("next_at", "given_up", "kept_until")
+_RESERVED: Final = ("next_at", "given_up", "kept_since", "kept_until")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +138,9 @@ def gaps_update(limit: Limit, now: int) -> dict[str, Any]:
     }
     return {
         "Key": limit_key(limit.key),
-        "UpdateExpression": "SET #since = :now, kept_until = :kept_until, next_at = :next_at REMOVE given_up",
+        "UpdateExpression": (
+            "SET #since = :now, kept_since = :since, kept_until = :kept_until, next_at = :next_at REMOVE given_up"
+        ),
         "ConditionExpression": "#since = :since AND attribute_exists(rate_count) AND next_at > :next_at",
         "ExpressionAttributeNames": {"#since": "since"},
         "ExpressionAttributeValues": {name: {"N": str(value)} for name, value in values.items()},
@@ -154,8 +156,8 @@ def limit_of(item: Item) -> LimitState | None:
         return None
     rate = Rate(count=count, period_ms=numbers["rate_period_ms"], burst=numbers["rate_burst"]) if count else None
     key = item["pk"]["S"].removeprefix("limit:")
-    since, kept_until = numbers.get("since", 0), numbers.get("kept_until", 0)
-    limit = Limit(key=key, max_concurrent=most, rate=rate, since=since, kept_until=kept_until)
+    times = {name: numbers.get(name, 0) for name in ("since", "kept_since", "kept_until")}
+    limit = Limit(key=key, max_concurrent=most, rate=rate, **times)
     return LimitState(
         limit=limit,
         in_use=numbers.get("used", 0),

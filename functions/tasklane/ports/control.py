@@ -36,7 +36,7 @@ class ControlStore(Protocol):
     def put_limit(self, limit: Limit, *, restart: bool) -> None:
         """Keep a limit. Raises Unavailable.
 
-        ``restart`` forgets the time slots that were reserved; without it ``since`` and ``kept_until`` stay as they are.
+        ``restart`` forgets the time slots that were reserved; without it ``since`` and what is kept stay as they are.
         """
 
     def remove_limit(self, key: str) -> None:
@@ -63,6 +63,7 @@ class ControlStore(Protocol):
     def close_gaps(self, limit: Limit, now: int) -> Limit | None:
         """Reserve anew: time slots after ``limit.kept_until``, which is in the future, are void ``now``.
 
+        Those that were void already stay so. The limit as it is then.
         None: the rate is another by now (``since`` tells), or there is none. Raises Unavailable.
         """
 

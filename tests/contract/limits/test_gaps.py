@@ -47,10 +47,11 @@ def test_closed_gaps_make_later_slots_void_and_the_next_ones_follow_those_that_a
 
     closed = control.close_gaps(replace(limit, kept_until=KEPT_UNTIL), NOW + 1)
 
-    assert closed == Limit(key="a", rate=RATE, since=NOW + 1, kept_until=KEPT_UNTIL)
+    assert closed == Limit(key="a", rate=RATE, since=NOW + 1, kept_since=NOW, kept_until=KEPT_UNTIL)
     assert (of(control).limit, of(control).given_up) == (closed, 0)
     assert closed.honours(KEPT_UNTIL, NOW)
     assert not closed.honours(KEPT_UNTIL + 1, NOW)
+    assert not closed.honours(KEPT_UNTIL, NOW - 1), "by a rate that did not hold any more: it was void before"
     assert control.reserve(limit, NOW + 1, 1) is None, "who still knows the limit as it was reserves nothing"
     assert control.reserve(closed, NOW + 1, 2) == [KEPT_UNTIL + INTERVAL_MS, KEPT_UNTIL + 2 * INTERVAL_MS]
 

@@ -85,6 +85,26 @@ def test_they_start_by_their_new_slots_and_never_faster_than_the_rate(home: Inst
     assert len(starts) == 1000 - 800
 
 
+def test_slots_by_a_higher_rate_stay_void(home: Installation, starts: list[int]) -> None:
+    """With a lower rate who has a slot keeps it until it comes; that others move up does not make it hold again."""
+    tasks = put_off(home, 1500)
+    home.clock.advance(REMEMBER_MS / 1000)
+    home.services.limits.put("a", max_concurrent=None, rate=Rate(count=1, period_ms=1000))
+    home.control.reserve(state(home).limit, home.clock.now(), 500)
+    home.control.give_up("a", 400)
+    home.control.note_waiting("a", home.clock.now() + 60_000)
+    starts.clear()
+
+    home.sweep()
+    assert state(home).limit.kept_until, "somebody was let move up"
+    for _ in range(30):
+        home.clock.advance(1)
+        work_off(home)
+
+    assert all(later - sooner >= 1000 for sooner, later in itertools.pairwise(sorted(starts)))
+    assert len(tasks) > 1000
+
+
 def test_a_new_task_does_not_wait_behind_tasks_that_are_gone(home: Installation) -> None:
     for task in put_off(home, 3000):
         home.services.manage.cancel(task.id)

@@ -75,7 +75,7 @@ class MemoryControlStore(MemoryDeclarations):
                 self._next_us.pop(limit.key, None)
                 self._given_up.pop(limit.key, None)
             elif there is not None:
-                limit = replace(limit, since=there.since, kept_until=there.kept_until)
+                limit = replace(there, max_concurrent=limit.max_concurrent, rate=limit.rate)
             self._limits[limit.key] = limit
 
     def remove_limit(self, key: str) -> None:
@@ -129,7 +129,9 @@ class MemoryControlStore(MemoryDeclarations):
                 return None
             self._next_us[limit.key] = next_us
             self._given_up.pop(limit.key, None)
-            self._limits[limit.key] = replace(there, since=max(now, there.since + 1), kept_until=limit.kept_until)
+            self._limits[limit.key] = replace(
+                there, since=max(now, there.since + 1), kept_since=there.since, kept_until=limit.kept_until
+            )
             return self._limits[limit.key]
 
     def note_waiting(self, key: str, until: int) -> None:
