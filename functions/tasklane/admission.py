@@ -11,8 +11,9 @@ from tasklane.errors import Unavailable
 from tasklane.gate import Gate
 from tasklane.lines import Lines
 from tasklane.message import TaskMessage
-from tasklane.ports import CallbackQueue, Change, Clock, TaskQueue, TaskStore
+from tasklane.ports import CallbackQueue, Change, Clock, ControlStore, TaskQueue, TaskStore
 from tasklane.release import Release
+from tasklane.slots import give_up_slots
 from tasklane.throttle import HOLD_MS
 from tasklane.timing import Timing
 
@@ -34,12 +35,13 @@ class Admitted:
 class Admission:
     """Stands between a batch of messages and its claims."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it decides on, and where that goes
         self,
         *,
         store: TaskStore,
         queue: TaskQueue,
         callback_queue: CallbackQueue,
+        control: ControlStore,
         gate: Gate,
         lines: Lines,
         release: Release,
@@ -49,6 +51,7 @@ class Admission:
         self._store = store
         self._queue = queue
         self._callback_queue = callback_queue
+        self._control = control
         self._gate = gate
         self._lines = lines
         self._release = release
@@ -95,8 +98,9 @@ class Admission:
             Change(before=task, after=transitions.expired(task, now, self._timing), unchanged=("status", "run", "line"))
             for task in overdue
         ]
-        answers = self._store.save(changes) if changes else []
-        send_callbacks(self._callback_queue, tasks_after(written(changes, answers)), now)
+        done = written(changes, self._store.save(changes)) if changes else []
+        send_callbacks(self._callback_queue, tasks_after(done), now)
+        give_up_slots(self._control, done, now)
 
 
 def _tolerance(message: TaskMessage) -> int:

@@ -75,6 +75,7 @@ class Claims:
             store=store,
             queue=queue,
             callback_queue=callback_queue,
+            control=control,
             gate=self._gate,
             lines=self._lines,
             release=Release(store=store, queue=queue, control=control, clock=clock, timing=timing),

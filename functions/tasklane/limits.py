@@ -11,7 +11,7 @@ from tasklane.line import NOTED_MS, limit_line, rate_line
 from tasklane.lines import Lines
 from tasklane.ports import Clock, ControlStore
 from tasklane.release import CALLED_AT_ONCE, Release
-from tasklane.throttle import KEPT_MS, Limit, LimitState, Rate
+from tasklane.throttle import CLOCKS_APART_MS, KEPT_MS, Limit, LimitState, Rate
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class ManageLimits:
         before = self._control.limits([key]).get(key)
         old = before.limit.rate if before else None
         same = before is not None and old == rate
-        since = now if before is None else max(now, before.limit.since + 1)
+        since = max(now + CLOCKS_APART_MS, before.limit.since + 1 if before else 0)
         limit = Limit(key=key, max_concurrent=max_concurrent, rate=rate, since=since)
         if same and before is not None:
             limit = replace(before.limit, max_concurrent=max_concurrent)
@@ -124,7 +124,7 @@ class ManageLimits:
         Not those that are near: a worker may wait for one of them, or still know the limit as it was.
         """
         now = self._clock.now()
-        limit = self._control.close_gaps(replace(state.limit, kept_until=now + KEPT_MS), now)
+        limit = self._control.close_gaps(replace(state.limit, kept_until=now + KEPT_MS), now + CLOCKS_APART_MS)
         return state if limit is None else replace(state, limit=limit)
 
     def _void(self, key: str, state: LimitState | None, enough: Callable[[], bool]) -> int:
@@ -132,11 +132,13 @@ class ManageLimits:
         limit = None if state is None else state.limit
         if limit is not None and self._clock.now() - limit.since > VOIDED_MS:
             return 0
-        # The longest reserved come first, so those with a slot by the rate of today are not gone through.
+        # The longest reserved come first, so those with a slot by the rate of today are not gone through. Those whose
+        # slots are kept since they are near stand before all others: hundreds by a high rate.
         return self._release.let_go(
             rate_line(key),
             enough,
             where=lambda task: limit is None or not limit.honours(task.reserved_at or 0, task.reserved_on or 0),
+            past=lambda task: limit is not None and (task.reserved_on or 0) < limit.since,
         )[0]
 
     def _wake(self, key: str, state: LimitState | None, enough: Callable[[], bool]) -> int:

@@ -46,10 +46,14 @@ def _any(_: Task) -> bool:
     return True
 
 
+def _none(_: Task) -> bool:
+    return False
+
+
 class _Round(NamedTuple):
     gone: list[Task]
-    kept: int
-    """How many stand there still, because nobody asked for them."""
+    stayed: list[Task]
+    """Who stands there still, because nobody asked for him."""
 
 
 class Release:
@@ -66,27 +70,36 @@ class Release:
         self._lines = Lines(store=store, queue=queue, control=control, clock=clock, timing=timing)
 
     def let_go(
-        self, line: str, enough: Callable[[], bool], *, where: Callable[[Task], bool] = _any
+        self,
+        line: str,
+        enough: Callable[[], bool],
+        *,
+        where: Callable[[Task], bool] = _any,
+        past: Callable[[Task], bool] = _none,
     ) -> tuple[int, bool]:
         """Let the tasks of a line go, in order, until ``enough``.
 
-        It ends where ``where`` is true of none of those that come next. How many went, and whether the line is known to
-        be empty. Raises Unavailable.
+        It ends where ``where`` is true of none of those that come next, but for those who stay though ``past`` is true
+        of them: others who are to go stand behind these. How many went, and whether the line is known to be empty.
+        Raises Unavailable.
         """
         total, in_vain = 0, 0
-        moved: set[str] = set()
+        moved, passed = set[str](), set[str]()
         called: Counter[str] = Counter()
         while in_vain < LOOKS and not enough():
-            ids = self._store.in_line(line, CHUNK * SIDE_BY_SIDE)
+            ids = self._store.in_line(line, CHUNK * SIDE_BY_SIDE + len(passed))
             if not ids:
                 return total, True
-            gone, kept = self._round(line, ids, lambda task: task.id not in moved and where(task), called)
+            ids = [one for one in ids if one not in passed]
+            gone, stayed = self._round(line, ids, lambda task: task.id not in moved and where(task), called)
+            over = {task.id for task in stayed if past(task)}
             moved.update(task.id for task in gone)
+            passed |= over
             total += len(gone)
-            if not gone and kept:
+            if not gone and (not ids or len(stayed) > len(over)):
                 break
-            in_vain = 0 if gone else in_vain + 1
-            if not gone:  # others moved them: the index does not show it yet
+            in_vain = 0 if gone or over else in_vain + 1
+            if in_vain:  # others moved them: the index does not show it yet
                 time.sleep(LAG_SECONDS)
         return total, False
 
@@ -119,7 +132,8 @@ class Release:
         gone = [task for some in _side_by_side(self._written, changes) for task in some]
         send_to_lanes(self._queue, gone, self._clock.now(), woken=limit_key(line) is not None)
         self._call(gone, called)
-        return _Round(gone=gone, kept=len(standing) - len(changes))
+        asked_for = {change.before.id for change in changes}
+        return _Round(gone=gone, stayed=[task for task in standing if task.id not in asked_for])
 
     def _changes(self, tasks: Sequence[Task]) -> list[Change]:
         """Where each of them goes; without those that stay where they are."""

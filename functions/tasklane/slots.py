@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from tasklane.errors import Unavailable
-from tasklane.line import NOTED_MS, rate_key
+from tasklane.line import NOTED_MS, rate_key, rate_line
 from tasklane.ports import Change, ControlStore
 from tasklane.task import Task
-from tasklane.throttle import Limit, TimeSlot, is_valid
+from tasklane.throttle import HOLD_MS, Limit, TimeSlot, is_valid
 
 
 def reserve_slots(
@@ -21,8 +21,9 @@ def reserve_slots(
     """A time slot for each task of ``wanting`` (what holds for it, by id), in that order; and whose rate has changed.
 
     Of several rates that hold for a task the latest counts. One request for each key. Who comes too late by one rate
-    keeps the slot that he has by another: each time to the end of the slower one's slots, he might never start. A slot
-    is as far off as ``lead`` says (milliseconds). Tasks whose limit is another by now get none. Raises Unavailable.
+    keeps the slot that he has by another: each time to the end of the slower one's slots, he might never start. So does
+    who may move up, as far as that is known: his time was the later slot's, which is void. A slot is as far off as
+    ``lead`` says (milliseconds). Tasks whose limit is another by now get none. Raises Unavailable.
     """
     # Whoever set a rate may have a clock that is ahead: what is reserved by it must not look older than it.
     on = {one: max([now, *(limit.since for limit in some)]) for one, some in wanting.items()}
@@ -32,7 +33,7 @@ def reserve_slots(
     for key, limit in rated.items():
         concerned = [one for one, some in wanting.items() if any(other.key == key for other in some)]
         slots = {
-            one: TimeSlot(tasks[one].reserved_at or now, key, on[one])
+            one: TimeSlot(_kept_at(tasks[one], key, now), key, on[one])
             for one in concerned
             if is_valid(tasks[one].reserved_at, tasks[one].reserved_on, [limit], now)
         }
@@ -47,6 +48,12 @@ def reserve_slots(
                 slots |= {one: TimeSlot(at, key, on[one]) for one, at in zip(without, reserved, strict=True)}
         found |= {one: max(found[one], slot) for one, slot in slots.items() if one in found}
     return found, frozenset(changed)
+
+
+def _kept_at(task: Task, key: str, now: int) -> int:
+    """The slot that a task keeps by the rate of ``key``; only that it was no later is known where another's counted."""
+    at = task.reserved_at or now
+    return now if at > now + HOLD_MS and task.line != rate_line(key) else at
 
 
 def give_up_slots(control: ControlStore, changes: Iterable[Change], now: int) -> None:

@@ -28,6 +28,8 @@ GAPS_PART: Final = 0.1
 """Nor for gaps that are less than this part of the time that is reserved: each who moves up costs a write."""
 KEPT_MS: Final = 10_000
 """Time slots that are no further off than this are kept when others move up: workers may hold them in their hands."""
+CLOCKS_APART_MS: Final = 5_000
+"""How much later a rate's ``since`` is than its writer's clock says: slots from clocks that are ahead are void, too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +60,8 @@ class Rate:
 class Limit:
     """What holds for the tasks that name ``key``. ``max_concurrent`` None, ``rate`` None: not limited so.
 
-    ``since`` is when the rate was set: time slots that were reserved before are void, but for those up to
-    ``kept_until`` that were reserved since ``kept_since``.
+    ``since`` is ``CLOCKS_APART_MS`` after the rate was set: time slots reserved before that are void, but for those
+    up to ``kept_until`` that were reserved since ``kept_since``. None by this rate says that it was reserved before.
     """
 
     key: str
