@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from tasklane.line import NOTED_MS
+from tasklane.message import TaskMessage
 from tasklane.task import Task
 from tasklane.throttle import Rate
+from tests.faults.clock import SharedClock
 from tests.faults.crash_scenarios import dying
-from tests.faults.crash_trial import Trial
+from tests.faults.crash_trial import MINUTE_MS, Trial
 from tests.faults.recovery import drain
 
 KEY: Final = "account:7"
@@ -159,6 +161,19 @@ def finds_one_expired_who_has_a_time_slot(trial: Trial) -> Sequence[Task]:
     _, _, behind = _with_slots(trial, seconds=60, expires_at=trial.now() + 10_000)
     trial.installation.clock.advance_to(trial.now() + 12_000)
     trial.dies("sweep")
+    return [behind]
+
+
+@dying("worker", "Admission._expire control.give_up", "Admission._expire control.note_waiting", minutes=6)
+def is_handed_one_expired_who_has_a_time_slot(trial: Trial) -> Sequence[Task]:
+    """A queue hands him on, long before his time: here it was somebody whose clock is ahead."""
+    _, expires, behind = _with_slots(trial, seconds=30, expires_at=trial.now() + 10_000)
+    ahead = SharedClock(path=trial.installation.clock.path, skew_ms=2 * MINUTE_MS)
+    trial.installation.services(clock=ahead).queue.send(
+        [TaskMessage.of(trial.services.store.get([expires.id])[expires.id])]
+    )
+    trial.installation.clock.advance_to(trial.now() + 12_000)
+    trial.dies("work")
     return [behind]
 
 
