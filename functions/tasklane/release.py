@@ -93,10 +93,12 @@ class Release:
             ids = [one for one in ids if one not in passed]
             gone, stayed = self._round(line, ids, lambda task: task.id not in moved and where(task), called)
             over = {task.id for task in stayed if past(task)}
+            # Who was let go and stands there again was held by a worker that has not heard of it: it lets him go, too.
+            others = [task for task in stayed if task.id not in over and task.id not in moved]
             moved.update(task.id for task in gone)
             passed |= over
             total += len(gone)
-            if not gone and (not ids or len(stayed) > len(over)):
+            if not gone and (not ids or others):
                 break
             in_vain = 0 if gone or over else in_vain + 1
             if in_vain:  # others moved them: the index does not show it yet

@@ -6,7 +6,8 @@ import pytest
 
 from tasklane import release
 from tasklane.gate import REMEMBER_MS
-from tasklane.line import lane_target, type_target
+from tasklane.line import lane_target, pause_line, type_target
+from tasklane.message import TaskMessage
 from tasklane.pause import SETTLED_MS
 from tasklane.ports import Change
 from tasklane.registry import Registry
@@ -183,3 +184,30 @@ def test_what_an_index_shows_too_long_ends_no_resume(home: Installation, monkeyp
 
     assert (resumed.released, resumed.more) == (1, False)
     assert home.task(waiting).line is None
+
+
+def test_who_is_held_again_by_a_worker_that_has_not_heard_of_it_ends_no_resume(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker asks once more after that, and lets him go itself."""
+    line = pause_line(lane_target(3))
+    home.services.pause.pause(lane_target(3))
+    task = home.submit("note")
+    home.work()
+    in_line, looks = home.store.in_line, iter(range(10))
+
+    def held_again(line: str, limit: int) -> list[str]:
+        if next(looks) == 1:
+            home.services._lines.hold({TaskMessage.of(home.task(task)): line})
+        return in_line(line, limit)
+
+    def let_go(_: float) -> None:
+        home.services._release.let_these_go(line, [task.id])
+
+    monkeypatch.setattr(home.store, "in_line", held_again)
+    monkeypatch.setattr("tasklane.release.time.sleep", let_go)
+
+    resumed = home.services.pause.resume(lane_target(3), never)
+
+    assert (resumed.released, resumed.more) == (1, False)
+    assert home.task(task).line is None
