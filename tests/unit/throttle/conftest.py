@@ -13,7 +13,7 @@ from tasklane.starter import Starter
 from tasklane.task import Status, Task
 from tasklane.throttle import Rate
 from tests.support.installation import Installation
-from tests.support.payloads import Anything
+from tests.support.payloads import Anything, Nothing
 
 
 class Peak:
@@ -59,6 +59,13 @@ def starts(home: Installation, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Starter, "begin", at_once)
     return seen
+
+
+@pytest.fixture
+def work_of_no_time(registry: Registry) -> None:
+    @registry.task("work")
+    def work(payload: Nothing) -> None:
+        pass
 
 
 def limit(home: Installation, key: str, most: int | None = None, rate: Rate | None = None) -> None:

@@ -8,26 +8,17 @@ import pytest
 from tasklane.errors import Unavailable
 from tasklane.limiter import REMEMBER_MS
 from tasklane.line import rate_line
-from tasklane.registry import Registry
 from tasklane.task import Status, Task
 from tasklane.throttle import HOLD_MS, KEPT_MS, Limit, LimitState, Rate
 from tests.support.builders import NOW
 from tests.support.installation import Installation
-from tests.support.payloads import Nothing
 from tests.unit.throttle.conftest import work_off
 
 RATE = Rate(count=10, period_ms=1000)
 INTERVAL_MS = 105
 
 
-pytestmark = pytest.mark.usefixtures("starts")
-
-
-@pytest.fixture(autouse=True)
-def work(registry: Registry) -> None:
-    @registry.task("work")
-    def work(payload: Nothing) -> None:
-        pass
+pytestmark = pytest.mark.usefixtures("work_of_no_time", "starts")
 
 
 def put_off(home: Installation, count: int, rate: Rate = RATE, **fields: Any) -> list[Task]:

@@ -4,24 +4,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from tasklane.registry import Registry
 from tasklane.task import Status, Task
 from tasklane.throttle import CLOCKS_APART_MS, Rate
 from tests.support.installation import Installation
-from tests.support.payloads import Nothing
 from tests.unit.throttle.conftest import work_off
 
 RATE = Rate(count=10, period_ms=1000)
 HIGH = Rate(count=50, period_ms=1000)
 
-pytestmark = pytest.mark.usefixtures("starts")
-
-
-@pytest.fixture(autouse=True)
-def work(registry: Registry) -> None:
-    @registry.task("work")
-    def work(payload: Nothing) -> None:
-        pass
+pytestmark = pytest.mark.usefixtures("work_of_no_time", "starts")
 
 
 def put(home: Installation, key: str, rate: Rate) -> None:

@@ -9,22 +9,15 @@ from tasklane.limiter import REMEMBER_MS
 from tasklane.line import lane_target, rate_line
 from tasklane.lines import Lines
 from tasklane.message import TaskMessage
-from tasklane.registry import Registry
 from tasklane.task import Status, Task
 from tasklane.throttle import Limit, Rate, TimeSlot
 from tests.support.installation import Installation
-from tests.support.payloads import Nothing
 from tests.support.waiting import never
 
 SLOW = Rate(count=1, period_ms=3_600_000)
 FAST = Rate(count=1000, period_ms=1000)
 
-
-@pytest.fixture(autouse=True)
-def work(registry: Registry) -> None:
-    @registry.task("work")
-    def work(payload: Nothing) -> None:
-        pass
+pytestmark = pytest.mark.usefixtures("work_of_no_time")
 
 
 def put(home: Installation, rate: Rate | None, most: int | None = None, enough: Callable[[], bool] = never) -> None:
