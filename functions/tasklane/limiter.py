@@ -8,9 +8,9 @@ from tasklane.errors import Unavailable
 from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Clock, ControlStore, TaskStore
-from tasklane.slots import reserve_slots
+from tasklane.slots import Reserved, reserve_slots, slots_of
 from tasklane.task import Task
-from tasklane.throttle import HOLD_MS, Limit, TimeSlot, concurrent_keys, is_valid, lead_ms
+from tasklane.throttle import HOLD_MS, Limit, TimeSlot, concurrent_keys, has_rate, is_valid, lead_ms, rated_keys
 
 REMEMBER_MS: Final = 5_000
 """How long what was read of a limit is used."""
@@ -87,25 +87,32 @@ class Limiter:
             if not late:
                 break
             soon = [one for one, at in times.items() if one in late or at < now + self._claim_ms]
-            slots = self._slots_anew({one: self._limits_known(mine[one]) for one in soon}, tasks, now)
+            wanting = {one: self._limits_known(mine[one]) for one in soon}
+            slots = self._slots_anew(wanting, {one: times[one] for one in soon}, now)
             if not slots:
                 by = now - min(times[one] for one in late)
                 return {one: at + by for one, at in times.items()}
             times |= slots
         return times
 
-    def _slots_anew(
-        self, wanting: Mapping[str, Sequence[Limit]], tasks: Mapping[str, Task], now: int
-    ) -> dict[str, int]:
-        """Other time slots for all of these; none where one is not near, or where a slot would be idle meanwhile."""
+    def _slots_anew(self, wanting: Mapping[str, Sequence[Limit]], times: Mapping[str, int], now: int) -> dict[str, int]:
+        """Other time slots for all of these; none where one is not near, or where a slot would be idle meanwhile.
+
+        Those by whose rates a start may be as late as that keep what they have of them.
+        """
         if any(concurrent_keys(some) for some in wanting.values()):
             return {}
+        later = now + self._claim_ms
+        had = {one: TimeSlot(at, "", later) for one, at in times.items()}
         try:
-            slots, _ = reserve_slots(self._control, wanting, tasks, now, lambda some: lead_ms(some, self._claim_ms))
+            reserved = reserve_slots(
+                self._control, wanting, had, later, lambda some: lead_ms(some, self._claim_ms) - self._claim_ms
+            )
         except Unavailable:
             return {}
-        near = len(slots) == len(wanting) and all(slot.at <= now + HOLD_MS for slot in slots.values())
-        return {one: slot.at for one, slot in slots.items()} if near else {}
+        slots = reserved.slots.values()
+        near = len(slots) == len(wanting) and all(slot.at <= now + HOLD_MS for slot in slots)
+        return {one: slot.at for one, slot in reserved.slots.items()} if near else {}
 
     def _limits_known(self, message: TaskMessage) -> list[Limit]:
         limits = [self._known[key][1] for key in message.keys if key in self._known]
@@ -132,14 +139,40 @@ class Limiter:
                 to_reserve.append(message)
         wanting = self._without_doubled(to_reserve, limits, plan, now) if to_reserve else []
         wanting = self._with_a_slot(sorted(wanting, key=lambda one: _came(plan.tasks[one.task_id])), limits, plan)
+        wanting = self._first_in_line(wanting, limits, standing, plan)
         now = self._clock.now()  # on a busy machine the reads take longer than a time slot is off
-        slots = self._reserve({message: limits[message] for message in wanting}, plan.tasks, now)
-        for message, slot in slots.items():
-            if slot.at - now > HOLD_MS:
+        reserved = self._reserve({message: limits[message] for message in wanting}, plan.tasks, now)
+        for message in wanting:
+            slot = reserved.slots.get(message.task_id)
+            if message.task_id in reserved.full:
+                plan.behind[message] = limit_line(reserved.full[message.task_id])
+            elif slot is not None and slot.at - now > HOLD_MS:
                 plan.later[message] = slot
-            else:
+            elif slot is not None:
                 plan.starts.append(_start(message, limits[message], slot.at))
-        return [message for message in wanting if message not in slots]
+        return [message for message in wanting if message.task_id not in {*reserved.slots, *reserved.full}]
+
+    def _first_in_line(
+        self,
+        messages: Sequence[TaskMessage],
+        limits: Mapping[TaskMessage, Sequence[Limit]],
+        standing: dict[str, bool],
+        plan: Plan,
+    ) -> list[TaskMessage]:
+        """Those who may ask for a time slot now, by several rates not before those who wait for room in a timetable.
+
+        Who has missed the slot that he had came before these.
+        """
+        kept = []
+        for message in messages:
+            keys = rated_keys(limits[message])
+            waits = len(keys) > 1 and not message.woken and message.reserved_at is None
+            line = self._line_before(keys, standing) if waits else None
+            if line is None:
+                kept.append(message)
+            else:
+                plan.behind[message] = line
+        return kept
 
     def _without_doubled(
         self, messages: Sequence[TaskMessage], limits: Mapping[TaskMessage, Sequence[Limit]], plan: Plan, now: int
@@ -165,7 +198,7 @@ class Limiter:
 
         A time slot that finds no such slot is lost: the rate would be that of those who only wait.
         """
-        holding = {message: concurrent_keys(limits[message]) for message in messages if _has_rate(limits[message])}
+        holding = {message: concurrent_keys(limits[message]) for message in messages if has_rate(limits[message])}
         keys = sorted({key for some in holding.values() for key in some})
         states = self._control.limits(keys) if keys else {}
         room = {key: state.room for key, state in states.items() if state.room is not None}
@@ -188,23 +221,21 @@ class Limiter:
                 return limit_line(key)
         return None
 
-    def _reserve(
-        self, limits: Mapping[TaskMessage, Sequence[Limit]], tasks: Mapping[str, Task], now: int
-    ) -> dict[TaskMessage, TimeSlot]:
+    def _reserve(self, limits: Mapping[TaskMessage, Sequence[Limit]], tasks: Mapping[str, Task], now: int) -> Reserved:
         """A time slot for each, in the order in which their tasks came.
 
         Those with a limit that is another by now are left out, and the limit is read anew the next time.
         """
         wanting = sorted(limits, key=lambda message: _came(tasks[message.task_id]))
-        slots, changed = reserve_slots(
+        reserved = reserve_slots(
             self._control,
             {message.task_id: limits[message] for message in wanting},
-            tasks,
+            slots_of(tasks[message.task_id] for message in wanting),
             now,
             lambda some: lead_ms(some, self._claim_ms),
         )
-        self._known = {key: known for key, known in self._known.items() if key not in changed}
-        return {message: slots[message.task_id] for message in wanting if message.task_id in slots}
+        self._known = {key: known for key, known in self._known.items() if key not in reserved.changed}
+        return reserved
 
     def _limits_of(self, messages: Sequence[TaskMessage]) -> dict[str, Limit]:
         now, known = self._clock.now(), self._known
@@ -220,10 +251,6 @@ class Limiter:
 
 def _came(task: Task) -> tuple[int, str]:
     return task.created_at, task.id
-
-
-def _has_rate(limits: Sequence[Limit]) -> bool:
-    return any(limit.rate is not None for limit in limits)
 
 
 def _start(message: TaskMessage, limits: Sequence[Limit], at: int | None) -> Start:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final
 
-from tasklane.errors import LimitNotFound
+from tasklane.errors import Contended, LimitNotFound
 from tasklane.line import NOTED_MS, limit_line, rate_line
 from tasklane.lines import Lines
 from tasklane.ports import Clock, ControlStore
@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 KEYS: Final = 100
 """Limits that are read at once."""
+TRIES: Final = 5
+"""How often a limit is set because somebody else has set its rate meanwhile."""
 VOIDED_MS: Final = 3_600_000
 """How long after a change of a rate tasks with a time slot by the old one are looked for."""
 
@@ -60,23 +62,27 @@ class ManageLimits:
         higher now, else when they come to start. Who waits and need not any more is let go until ``enough``; the
         sweeper goes on with the rest.
         """
-        now = self._clock.now()
-        before = self._control.limits([key]).get(key)
-        old = before.limit.rate if before else None
-        same = before is not None and old == rate
-        since = max(now + CLOCKS_APART_MS, before.limit.since + 1 if before else 0)
-        limit = Limit(key=key, max_concurrent=max_concurrent, rate=rate, since=since)
-        if same and before is not None:
-            limit = replace(before.limit, max_concurrent=max_concurrent)
-        faster = old is not None and (rate is None or rate.interval_us < old.interval_us)
-        if faster:
-            self._control.note_waiting(key, now + NOTED_MS)
-        self._control.put_limit(limit, restart=not same)
+        for _ in range(TRIES):
+            before = self._control.limits([key]).get(key)
+            limit = self._new(before, key, max_concurrent, rate)
+            faster = before is not None and _is_faster(before.limit.rate, rate)
+            if faster:
+                self._control.note_waiting(key, self._clock.now() + NOTED_MS)
+            if self._control.put_limit(limit, restart=before is None or before.limit.rate != rate):
+                break
+        else:
+            raise Contended(f"the limit of {key} is being changed by others")
         state = LimitState(limit=limit, in_use=before.in_use if before else 0)
         if faster:
             self._void(key, state, enough)
         self._wake(key, state, enough)
         return state
+
+    def _new(self, before: LimitState | None, key: str, max_concurrent: int | None, rate: Rate | None) -> Limit:
+        if before is not None and before.limit.rate == rate:
+            return replace(before.limit, max_concurrent=max_concurrent)
+        since = max(self._clock.now() + CLOCKS_APART_MS, before.limit.since + 1 if before else 0)
+        return Limit(key=key, max_concurrent=max_concurrent, rate=rate, since=since)
 
     def remove(self, key: str, enough: Callable[[], bool]) -> None:
         """Limit ``key`` no longer, and let go who waits for it until ``enough``. One that is not limited stays so."""
@@ -146,3 +152,7 @@ class ManageLimits:
         if room is None:
             return self._release.let_go(limit_line(key), enough)[0]
         return self._lines.wake(key, min(room, CALLED_AT_ONCE))
+
+
+def _is_faster(old: Rate | None, new: Rate | None) -> bool:
+    return old is not None and (new is None or new.interval_us < old.interval_us)

@@ -16,13 +16,13 @@ from tasklane.changes import own_change, tasks_after, written
 from tasklane.dispatch import send_to_lanes
 from tasklane.errors import Unavailable
 from tasklane.gate import Gate
-from tasklane.line import limit_key, limit_line
+from tasklane.line import is_rate, limit_key, limit_line
 from tasklane.lines import Lines
 from tasklane.message import TaskMessage
 from tasklane.ports import Change, Clock, ControlStore, TaskQueue, TaskStore
-from tasklane.slots import reserve_slots
+from tasklane.slots import Reserved, reserve_slots, slots_of
 from tasklane.task import Task
-from tasklane.throttle import Limit, LimitState, TimeSlot, is_valid
+from tasklane.throttle import Limit, LimitState, has_rate, is_valid
 from tasklane.timing import Timing
 
 CHUNK: Final = 25
@@ -142,15 +142,16 @@ class Release:
         now = self._clock.now()
         limits = self._limits_of(tasks)
         lines = {one: limit_line(key) for one, some in limits.items() if (key := _longest_waited_for(some))}
-        slots = self._slots(tasks, {one: _limits(some) for one, some in limits.items() if one not in lines}, now)
+        reserved = self._reserve(tasks, {one: _limits(some) for one, some in limits.items() if one not in lines}, now)
+        lines |= {one: limit_line(key) for one, key in reserved.full.items()}
         self._lines.note(lines.values())
         changes = []
         for task in tasks:
             after = transitions.let_go(task, now, self._timing)
             if task.id in lines:
                 after = transitions.held(after, lines[task.id], now, self._timing)
-            elif task.id in slots:
-                after = transitions.put_off(after, slots[task.id], now, self._timing)
+            elif task.id in reserved.slots:
+                after = transitions.put_off(after, reserved.slots[task.id], now, self._timing)
             if (after.line, after.run) != (task.line, task.run):
                 changes.append(own_change(task, after))
         return changes
@@ -168,15 +169,18 @@ class Release:
         limits = {task.id: [states[key] for key in task.throttle_keys if key in states] for task in tasks}
         return {task_id: some for task_id, some in limits.items() if some}
 
-    def _slots(self, tasks: Sequence[Task], limits: Mapping[str, Sequence[Limit]], now: int) -> dict[str, TimeSlot]:
-        """Time slots of those that need one, in order. Whose rate has just been changed asks for his in a worker."""
+    def _reserve(self, tasks: Sequence[Task], limits: Mapping[str, Sequence[Limit]], now: int) -> Reserved:
+        """Time slots of those that need one, in order. Whose rate has just been changed asks for his in a worker.
+
+        Who stands in the line of a rate may have one that still holds by another, but no longer because of it.
+        """
         by_id = {task.id: task for task in tasks}
         wanting = {
             one: some
             for one, some in limits.items()
-            if not is_valid(by_id[one].reserved_at, by_id[one].reserved_on, some, now)
+            if has_rate(some) and (is_rate(by_id[one].line) or not _has_slot(by_id[one], some, now))
         }
-        return reserve_slots(self._control, wanting, by_id, now, lambda _: LEAD_MS)[0] if wanting else {}
+        return reserve_slots(self._control, wanting, slots_of(tasks), now, lambda _: LEAD_MS)
 
     def _call(self, gone: Sequence[Task], called: Counter[str]) -> None:
         """Tell those who have just joined the lines of limits of free slots; the index may not know of them yet."""
@@ -197,6 +201,10 @@ def _longest_waited_for(states: Sequence[LimitState]) -> str | None:
     """Of the keys that limit how many run at once the one with the least room; None: there is none of these."""
     rooms = [(state.room, state.limit.key) for state in states if state.room is not None]
     return min(rooms)[1] if rooms else None
+
+
+def _has_slot(task: Task, limits: Sequence[Limit], now: int) -> bool:
+    return is_valid(task.reserved_at, task.reserved_on, limits, now)
 
 
 def _limits(states: Sequence[LimitState]) -> list[Limit]:

@@ -3,57 +3,114 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from tasklane.errors import Unavailable
-from tasklane.line import NOTED_MS, rate_key, rate_line
-from tasklane.ports import Change, ControlStore
+from tasklane.line import NOTED_MS, rate_key
+from tasklane.ports import KEYS_TOGETHER, Change, ControlStore
 from tasklane.task import Task
-from tasklane.throttle import HOLD_MS, Limit, TimeSlot, is_valid
+from tasklane.throttle import Limit, TimeSlot, is_valid
+from tasklane.timetable import Changed, Full, Granted, SlotRequest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reserved:
+    """Who got which time slot, by id.
+
+    None have those for whom the timetable of a key is ``full``: they wait for it. Nor have those for whom one of the
+    ``changed`` keys holds, whose rates are others by now.
+    """
+
+    slots: Mapping[str, TimeSlot]
+    full: Mapping[str, str]
+    changed: frozenset[str]
 
 
 def reserve_slots(
     control: ControlStore,
     wanting: Mapping[str, Sequence[Limit]],
-    tasks: Mapping[str, Task],
+    had: Mapping[str, TimeSlot],
     now: int,
     lead: Callable[[Sequence[Limit]], int],
-) -> tuple[dict[str, TimeSlot], frozenset[str]]:
-    """A time slot for each task of ``wanting`` (what holds for it, by id), in that order; and whose rate has changed.
+) -> Reserved:
+    """A time slot for each task of ``wanting`` (what holds for it, by id), in that order, by all rates among that.
 
-    Of several rates that hold for a task the latest counts. One request for each key. Who comes too late by one rate
-    keeps the slot that he has by another: each time to the end of the slower one's slots, he might never start. So does
-    who may move up, as far as that is known: his time was the later slot's, which is void. A slot is as far off as
-    ``lead`` says (milliseconds). Tasks whose limit is another by now get none. Raises Unavailable.
+    A slot is as far off as ``lead`` says (milliseconds). ``had``: slots that some have; by some of their rates they may
+    still hold. One request for each key, or a few for all keys of those for whom several rates hold.
+
+    Raises Unavailable.
     """
     # Whoever set a rate may have a clock that is ahead: what is reserved by it must not look older than it.
     on = {one: max([now, *(limit.since for limit in some)]) for one, some in wanting.items()}
-    found = {one: TimeSlot(now, "", on[one]) for one in wanting}
-    changed: set[str] = set()
-    rated = {limit.key: limit for some in wanting.values() for limit in some if limit.rate is not None}
-    for key, limit in rated.items():
-        concerned = [one for one, some in wanting.items() if any(other.key == key for other in some)]
-        slots = {
-            one: TimeSlot(_kept_at(tasks[one], key, now), key, on[one])
-            for one in concerned
-            if is_valid(tasks[one].reserved_at, tasks[one].reserved_on, [limit], now)
-        }
-        without = [one for one in concerned if one not in slots]
-        if without:
-            earliest = now + min(lead(wanting[one]) for one in without)
-            reserved = control.reserve(limit, earliest, len(without))
-            if reserved is None:
-                changed.add(key)
-                found = {one: slot for one, slot in found.items() if one not in without}
-            else:
-                slots |= {one: TimeSlot(at, key, on[one]) for one, at in zip(without, reserved, strict=True)}
-        found |= {one: max(found[one], slot) for one, slot in slots.items() if one in found}
-    return found, frozenset(changed)
+    rated = {one: [limit for limit in some if limit.rate is not None] for one, some in wanting.items()}
+    limits = {limit.key: limit for some in rated.values() for limit in some}
+    together = {limit.key for some in rated.values() if len(some) > 1 for limit in some}
+    alone: dict[str, list[str]] = {}
+    requests: dict[str, SlotRequest] = {}
+    for one, some in rated.items():
+        request = _request(some, had.get(one), now, lead(wanting[one]))
+        if together.isdisjoint(request.keys) and not request.held_by:
+            alone.setdefault(some[0].key, []).append(one)
+        else:
+            requests[one] = request
+    answers = _together(control, limits, requests)
+    _note(control, (key for one in requests for key in _given_up(requests[one], answers[one])), now)
+    for key, ids in alone.items():
+        times = control.reserve(limits[key], now + min(lead(wanting[one]) for one in ids), len(ids))
+        answers |= {one: Granted(times[n], key) if times else Changed(key) for n, one in enumerate(ids)}
+    return Reserved(
+        slots={one: TimeSlot(*slot, on[one]) for one, slot in answers.items() if isinstance(slot, Granted)},
+        full={one: answer.key for one, answer in answers.items() if isinstance(answer, Full)},
+        changed=frozenset(answer.key for answer in answers.values() if isinstance(answer, Changed)),
+    )
 
 
-def _kept_at(task: Task, key: str, now: int) -> int:
-    """The slot that a task keeps by the rate of ``key``; only that it was no later is known where another's counted."""
-    at = task.reserved_at or now
-    return now if at > now + HOLD_MS and task.line != rate_line(key) else at
+def slots_of(tasks: Iterable[Task]) -> dict[str, TimeSlot]:
+    """The time slots that these have, by id."""
+    return {
+        task.id: TimeSlot(task.reserved_at, rate_key(task.line or "") or "", task.reserved_on)
+        for task in tasks
+        if task.reserved_at is not None and task.reserved_on is not None
+    }
+
+
+def _request(limits: Sequence[Limit], slot: TimeSlot | None, now: int, lead: int) -> SlotRequest:
+    keys = tuple(limit.key for limit in limits)
+    if slot is None:
+        return SlotRequest(keys=keys, at=now + lead)
+    holds = [limit.key for limit in limits if is_valid(slot.at, slot.reserved_on, [limit], now)]
+    held_by = tuple(sorted(holds, key=lambda key: key != slot.key))
+    return SlotRequest(keys=keys, at=now + lead, held_at=slot.at, held_by=held_by)
+
+
+def _together(
+    control: ControlStore, limits: Mapping[str, Limit], requests: Mapping[str, SlotRequest]
+) -> dict[str, Granted | Full | Changed]:
+    """Answers to these requests, of which as many are made at once as their keys allow."""
+    answers: dict[str, Granted | Full | Changed] = {}
+    ids = list(requests)
+    while ids:
+        keys = set[str]()
+        count = 0
+        while count < len(ids) and len(keys | {*requests[ids[count]].keys}) <= KEYS_TOGETHER:
+            keys |= {*requests[ids[count]].keys}
+            count += 1
+        some, ids = ids[:count], ids[count:]
+        given = control.reserve_together({key: limits[key] for key in sorted(keys)}, [requests[one] for one in some])
+        answers |= zip(some, given, strict=True)
+    return answers
+
+
+def _given_up(request: SlotRequest, answer: Granted | Full | Changed) -> tuple[str, ...]:
+    """The keys by which a task had a slot, where it got an earlier one."""
+    return request.held_by if isinstance(answer, Granted) and request.at < request.held_at > answer.at else ()
+
+
+def _note(control: ControlStore, keys: Iterable[str], now: int) -> None:
+    """Note that there are gaps: the sweeper looks there."""
+    for key in sorted({*keys}):
+        with suppress(Unavailable):
+            control.note_waiting(key, now + NOTED_MS)
 
 
 def give_up_slots(control: ControlStore, changes: Iterable[Change], now: int) -> None:
@@ -64,11 +121,12 @@ def give_up_slots(control: ControlStore, changes: Iterable[Change], now: int) ->
     keys = Counter(
         key
         for change in changes
-        if (key := rate_key(change.before.line or "")) is not None
+        if rate_key(change.before.line or "") is not None
         and change.after.line != change.before.line
         and (change.before.reserved_at or 0) > now
+        for key in change.before.throttle_keys
     )
     for key, count in sorted(keys.items()):
         with suppress(Unavailable):
             control.give_up(key, count)
-            control.note_waiting(key, now + NOTED_MS)
+            _note(control, [key], now)

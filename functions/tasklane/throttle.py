@@ -115,6 +115,16 @@ def concurrent_keys(limits: Sequence[Limit]) -> tuple[str, ...]:
     return tuple(sorted(limit.key for limit in limits if limit.max_concurrent is not None))
 
 
+def has_rate(limits: Sequence[Limit]) -> bool:
+    """True where one of these says how fast tasks start."""
+    return any(limit.rate is not None for limit in limits)
+
+
+def rated_keys(limits: Sequence[Limit]) -> tuple[str, ...]:
+    """The keys among these that limit how fast tasks start."""
+    return tuple(limit.key for limit in limits if limit.rate is not None)
+
+
 def lead_ms(limits: Sequence[Limit], claim_ms: int = 0) -> int:
     """How far off a time slot must be at least where claims take ``claim_ms``.
 

@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tasklane.adapters.declarations import StoredDeclarations
 from tasklane.adapters.limits import gaps_update, limit_key, limit_of, limit_update
+from tasklane.adapters.reservations import StoredReservations
 from tasklane.adapters.table import ask, batch_get, is_refusal, unavailable
-from tasklane.errors import Unavailable
 from tasklane.ports import Pause
 from tasklane.throttle import Limit, LimitState
 
@@ -25,11 +25,9 @@ LIMITS: Final = "limits"
 """The list of limited keys; each limit is an item of its own, so that a busy one is nobody else's matter."""
 WAITING: Final = "waiting"
 """The keys that somebody waits for."""
-RESERVATIONS: Final = 5
-"""How often a reservation is tried again because somebody else was first."""
 
 
-class DynamoDbControlStore(StoredDeclarations):
+class DynamoDbControlStore(StoredDeclarations, StoredReservations):
     """Keeps decisions in the control table, one item each."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
@@ -81,12 +79,11 @@ class DynamoDbControlStore(StoredDeclarations):
             return False
         return True
 
-    def put_limit(self, limit: Limit, *, restart: bool) -> None:
+    def put_limit(self, limit: Limit, *, restart: bool) -> bool:
         """See ControlStore. First the entry in the list: a limit that is not in it could not be found again."""
         entry = {"pk": {"S": LIMITS}, "sk": {"S": limit.key}}
         ask(lambda: self._client.put_item(TableName=self._table, Item=entry))
-        update = limit_update(limit, restart=restart)
-        ask(lambda: self._client.update_item(TableName=self._table, **update))
+        return self._unless_refused(**limit_update(limit, restart=restart)) is not None
 
     def remove_limit(self, key: str) -> None:
         """See ControlStore. The item stays while tasks count towards it, and after: it is small."""
@@ -105,24 +102,6 @@ class DynamoDbControlStore(StoredDeclarations):
         after: Any = {} if start is None else {"ExclusiveStartKey": {"pk": {"S": LIMITS}, "sk": {"S": start}}}
         answer = ask(lambda: self._query(LIMITS, Limit=count, **after))
         return [item["sk"]["S"] for item in answer["Items"]]
-
-    def reserve(self, limit: Limit, now: int, count: int) -> list[int] | None:
-        """See ControlStore. One update; two where it has been idle, or somebody else was first after that."""
-        assert limit.rate is not None  # noqa: S101 - what the caller looked for
-        now_us, ahead = now * 1000, count * limit.rate.interval_us
-        for _ in range(RESERVATIONS):
-            base, is_other = self._reserved(limit, "SET next_at = next_at + :ahead", "next_at >= :now", now_us, ahead)
-            if base is not None:
-                return limit.rate.starts(base, now_us, count)
-            if is_other:
-                return None
-            condition = "(attribute_not_exists(next_at) OR next_at < :now)"
-            base, is_other = self._reserved(limit, "SET next_at = :next", condition, now_us, ahead)
-            if base is not None:
-                return limit.rate.starts(now_us, now_us, count)
-            if is_other:
-                return None
-        raise Unavailable(f"the limit of {limit.key} is being changed by others")
 
     def give_up(self, key: str, count: int) -> None:
         """See ControlStore."""
@@ -161,33 +140,6 @@ class DynamoDbControlStore(StoredDeclarations):
         except (ClientError, BotoCoreError) as exc:
             if not is_refusal(exc):
                 raise unavailable(exc) from exc
-
-    def _reserved(
-        self, limit: Limit, expression: str, condition: str, now_us: int, ahead: int
-    ) -> tuple[int | None, bool]:
-        """What ``next_at`` was before (0: absent) where the condition held; and whether the limit is another by now.
-
-        A worker may know the rate of some seconds ago: its slots would lie by that rate, for hours maybe.
-        """
-        values = {":now": {"N": str(now_us)}, ":since": {"N": str(limit.since)}}
-        values |= {":ahead": {"N": str(ahead)}} if ":ahead" in expression else {":next": {"N": str(now_us + ahead)}}
-        try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key=limit_key(limit.key),
-                UpdateExpression=expression,
-                ConditionExpression=f"{condition} AND #since = :since",
-                ExpressionAttributeNames={"#since": "since"},
-                ExpressionAttributeValues=values,
-                ReturnValues="UPDATED_OLD",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except (ClientError, BotoCoreError) as exc:
-            if not is_refusal(exc):
-                raise unavailable(exc) from exc
-            there: Any = exc.response.get("Item", {})
-            return None, there.get("since") != values[":since"]
-        return int(answer.get("Attributes", {}).get("next_at", {"N": "0"})["N"]), False
 
     def _unless_refused(self, **arguments: Any) -> Any:
         """The answer to an update; None where its condition does not hold."""

@@ -5,6 +5,7 @@
 ``used``     how many running tasks count towards it
 ``next_at``  when the next reserved start may be (Unix microseconds)
 ``given_up`` how many reserved starts will not be used
+``free_ranges`` what is free before ``next_at``, packed (``tasklane.adapters.reservations``); absent: nothing
 
 A run begins, and ends, in one transaction with the counts of its limits: so a count is always that of the records, and
 a worker that dies leaves nothing to be put right but the record itself.
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tasklane.adapters.items import Item
+from tasklane.adapters.table import reasons
 from tasklane.adapters.writes import Write
 from tasklane.errors import Contended, Unavailable
 from tasklane.ports import Blocked
@@ -31,7 +33,8 @@ CONFLICTS: Final = 8
 """How often a transaction that met another one on the same item is tried."""
 CONFLICT_PAUSE_SECONDS: Final = 0.02
 _RATE: Final = ("rate_count", "rate_period_ms", "rate_burst")
-_RESERVED: Final = ("next_at", "given_up", "kept_since", "kept_until")
+FREE: Final = "free_ranges"
+_RESERVED: Final = ("next_at", FREE, "given_up", "kept_since", "kept_until")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,13 +68,11 @@ class LimitedWrites:
             try:
                 self._client.transact_write_items(TransactItems=items)  # type: ignore[arg-type] # made of plain dicts
             except (ClientError, BotoCoreError) as exc:
-                reasons = _reasons(exc)
-                codes = [reason.get("Code") for reason in reasons]
+                found = reasons(exc)
+                codes = [reason.get("Code") for reason in found]
                 if "ConditionalCheckFailed" in codes:
                     position = codes.index("ConditionalCheckFailed")
-                    return (
-                        Refused(item=reasons[0].get("Item", {})) if position == 0 else Blocked(key=takes[position - 1])
-                    )
+                    return Refused(item=found[0].get("Item", {})) if position == 0 else Blocked(key=takes[position - 1])
                 if "TransactionConflict" not in codes:
                     return Unavailable(f"the table did not take a transaction: {exc}")
                 time.sleep(CONFLICT_PAUSE_SECONDS * (number + 1) * random.random())  # noqa: S311 - no secret
@@ -105,22 +106,34 @@ def limit_key(key: str) -> Item:
     return {"pk": {"S": f"limit:{key}"}, "sk": {"S": "limit"}}
 
 
+def key_of(item: Item) -> str:
+    """The key whose limit an item is."""
+    key: str = item["pk"]["S"]
+    return key.removeprefix("limit:")
+
+
 def limit_update(limit: Limit, *, restart: bool) -> dict[str, Any]:
-    """UpdateItem's arguments that make an item say what ``limit`` says, and leave its count alone."""
-    values: Item = {"since": {"N": str(limit.since)}} if restart else {}
+    """UpdateItem's arguments that make an item say what ``limit`` says, and leave its count alone.
+
+    Without ``restart`` it applies where the rate is that already.
+    """
+    rate: Item = {}
+    if limit.rate is not None:
+        numbers = (limit.rate.count, limit.rate.period_ms, limit.rate.burst)
+        rate = {name: {"N": str(value)} for name, value in zip(_RATE, numbers, strict=True)}
+    values: Item = rate | ({"since": {"N": str(limit.since)}} if restart else {})
     if limit.max_concurrent is not None:
         values["max_concurrent"] = {"N": str(limit.max_concurrent)}
-    if limit.rate is not None:
-        rate = (limit.rate.count, limit.rate.period_ms, limit.rate.burst)
-        values |= {name: {"N": str(value)} for name, value in zip(_RATE, rate, strict=True)}
     gone = [name for name in ("max_concurrent", *_RATE) if name not in values] + (list(_RESERVED) if restart else [])
     parts = [f"SET {', '.join(f'#{name} = :{name}' for name in values)}"] if values else []
     parts += [f"REMOVE {', '.join(f'#{name}' for name in gone)}"] if gone else []
+    same = [f"#{name} = :{name}" if name in rate else f"attribute_not_exists(#{name})" for name in _RATE]
     return {
         "Key": limit_key(limit.key),
         "UpdateExpression": " ".join(parts),
         "ExpressionAttributeNames": {f"#{name}": name for name in (*values, *gone)},
         **({"ExpressionAttributeValues": {f":{name}": value for name, value in values.items()}} if values else {}),
+        **({} if restart else {"ConditionExpression": " AND ".join(same)}),
     }
 
 
@@ -139,7 +152,8 @@ def gaps_update(limit: Limit, now: int) -> dict[str, Any]:
     return {
         "Key": limit_key(limit.key),
         "UpdateExpression": (
-            "SET #since = :now, kept_since = :since, kept_until = :kept_until, next_at = :next_at REMOVE given_up"
+            "SET #since = :now, kept_since = :since, kept_until = :kept_until, next_at = :next_at "
+            f"REMOVE given_up, {FREE}"
         ),
         "ConditionExpression": "#since = :since AND attribute_exists(rate_count) AND next_at > :next_at",
         "ExpressionAttributeNames": {"#since": "since"},
@@ -155,16 +169,11 @@ def limit_of(item: Item) -> LimitState | None:
     if most is None and count is None:
         return None
     rate = Rate(count=count, period_ms=numbers["rate_period_ms"], burst=numbers["rate_burst"]) if count else None
-    key = item["pk"]["S"].removeprefix("limit:")
     times = {name: numbers.get(name, 0) for name in ("since", "kept_since", "kept_until")}
-    limit = Limit(key=key, max_concurrent=most, rate=rate, **times)
+    limit = Limit(key=key_of(item), max_concurrent=most, rate=rate, **times)
     return LimitState(
         limit=limit,
         in_use=numbers.get("used", 0),
         reserved_until=numbers.get("next_at", 0) // 1000,
         given_up=numbers.get("given_up", 0),
     )
-
-
-def _reasons(exc: Exception) -> list[Any]:
-    return list(exc.response.get("CancellationReasons", ())) if isinstance(exc, ClientError) else []

@@ -37,6 +37,20 @@ def is_refusal(exc: Exception) -> TypeGuard[ClientError]:
     return isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ConditionalCheckFailedException"
 
 
+def is_conflict(exc: Exception) -> bool:
+    """True where a write met another one on the same item, or was not made because others had written before."""
+    if not isinstance(exc, ClientError):
+        return False
+    codes = {reason.get("Code") for reason in reasons(exc)}
+    met = bool(codes & {"TransactionConflict", "ConditionalCheckFailed"})
+    return exc.response["Error"]["Code"] == "TransactionConflictException" or met
+
+
+def reasons(exc: Exception) -> list[Any]:
+    """Why a transaction was cancelled: for each of its items, in their order."""
+    return list(exc.response.get("CancellationReasons", ())) if isinstance(exc, ClientError) else []
+
+
 def batch_get(client: "DynamoDBClient", table: str, keys: Sequence[Any]) -> Iterator[Any]:
     """The items that exist under these primary keys, in no order, as of the last write. Raises Unavailable."""
     for some in chunks(keys, KEYS):

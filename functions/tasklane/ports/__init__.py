@@ -5,7 +5,7 @@ Stores and queues speak in batches; one is a batch of one. An answer has one ent
 so every request here is safe to repeat. Where a whole batch fails, every entry is ``Unavailable``.
 """
 
-from tasklane.ports.control import ControlStore, Pause
+from tasklane.ports.control import KEYS_TOGETHER, ControlStore, Pause
 from tasklane.ports.outside import (
     BlobStore,
     CallbackSender,
@@ -20,6 +20,7 @@ from tasklane.ports.queues import CallbackQueue, Delivery, Depth, MessageSource,
 from tasklane.ports.tasks import Blocked, Change, Claim, TaskStore
 
 __all__ = [
+    "KEYS_TOGETHER",
     "BlobStore",
     "Blocked",
     "CallbackQueue",

@@ -1,11 +1,15 @@
 """What keeps the decisions of people about the whole installation: pauses, limits, declared task types."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from tasklane.declaration import Declaration
 from tasklane.throttle import Limit, LimitState
+from tasklane.timetable import Changed, Full, Granted, SlotRequest
+
+KEYS_TOGETHER: Final = 100
+"""Keys of one call by whose rates time slots are reserved together: what a transaction of the table takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,10 +37,11 @@ class ControlStore(Protocol):
     def end_pause(self, target: str, now: int) -> Pause | None:
         """Mark a pause as resumed; None where there is none. Raises Unavailable."""
 
-    def put_limit(self, limit: Limit, *, restart: bool) -> None:
+    def put_limit(self, limit: Limit, *, restart: bool) -> bool:
         """Keep a limit. Raises Unavailable.
 
         ``restart`` forgets the time slots that were reserved; without it ``since`` and what is kept stay as they are.
+        False: without it nothing was kept, since the rate is another by now.
         """
 
     def remove_limit(self, key: str) -> None:
@@ -52,6 +57,14 @@ class ControlStore(Protocol):
         """The next ``count`` time slots of a limit by rate (Unix milliseconds). Raises Unavailable.
 
         None: the rate is another by now (``since`` tells), or there is none.
+        """
+
+    def reserve_together(
+        self, limits: Mapping[str, Limit], requests: Sequence[SlotRequest]
+    ) -> list[Granted | Full | Changed]:
+        """A time slot for each of these by all its keys, in order: taken by all together, or by none.
+
+        ``limits`` has the limit by rate of each key; all are ``KEYS_TOGETHER`` at most. Raises Unavailable.
         """
 
     def give_up(self, key: str, count: int) -> None:

@@ -83,7 +83,7 @@ def test_gaps_are_not_closed_by_another_rate_or_where_nothing_would_come_sooner(
 
     control.reserve(limit, NOW, 1000)
     assert control.close_gaps(replace(limit, since=NOW - 1, kept_until=KEPT_UNTIL), NOW + 1) is None
-    control.put_limit(Limit(key="a", max_concurrent=3, since=NOW), restart=False)
+    control.put_limit(Limit(key="a", max_concurrent=3, since=NOW), restart=True)
     assert control.close_gaps(replace(limit, kept_until=KEPT_UNTIL), NOW + 1) is None
     control.remove_limit("a")
     assert control.close_gaps(replace(limit, kept_until=KEPT_UNTIL), NOW + 1) is None

@@ -1,5 +1,7 @@
 """What every control store promises about limits as such: they read as they were written, and are listed."""
 
+from dataclasses import replace
+
 from tasklane.ports import ControlStore
 from tasklane.throttle import Limit, LimitState, Rate
 from tests.contract.limits.conftest import RATE, limited
@@ -22,6 +24,22 @@ def test_a_limit_reads_as_it_was_written(control: ControlStore) -> None:
     assert found == {limit.key: LimitState(limit=limit, in_use=0) for limit in limits}
     control.put_limit(Limit(key="b", rate=RATE, since=NOW), restart=True)
     assert control.limits(["b"])["b"].limit == Limit(key="b", rate=RATE, since=NOW)
+
+
+def test_another_number_at_once_is_kept_where_the_rate_is_what_it_was(control: ControlStore) -> None:
+    """Whoever has read a limit may set its number while another one sets, or removes, its rate."""
+    limit, other = (Limit(key="a", rate=Rate(count=n, period_ms=1000), since=NOW + n) for n in (1, 2))
+    control.put_limit(limit, restart=True)
+    assert control.put_limit(replace(limit, max_concurrent=3), restart=False)
+    assert control.limits(["a"])["a"].limit == replace(limit, max_concurrent=3)
+
+    control.put_limit(other, restart=True)
+    assert not control.put_limit(replace(limit, max_concurrent=4), restart=False)
+    assert control.limits(["a"])["a"].limit == other
+    control.remove_limit("a")
+    assert not control.put_limit(replace(limit, max_concurrent=4), restart=False)
+    assert control.limits(["a"]) == {}
+    assert not control.put_limit(replace(limit, key="b"), restart=False)
 
 
 def test_limits_are_listed_in_their_order_page_by_page(control: ControlStore) -> None:

@@ -105,16 +105,23 @@ def test_who_waits_for_two_rates_moves_up_too(home: Installation) -> None:
 
 
 def test_who_waits_for_two_rates_is_not_put_off_by_the_other(home: Installation) -> None:
+    """Others have taken what was free of it: nobody moves up into their time, and nobody is put behind them.
+
+    But for one: the slots that are kept may end right before his, by less than an interval.
+    """
     put(home, "a", RATE)
     put(home, "b", HIGH)
     tasks = put_off(home, 900, ("a", "b"))
     called_off(home, tasks[100:500])
-    put_off(home, 6000, ("b",))
-    last = max(slots(home, tasks))
+    others = put_off(home, 6000, ("b",))
+    before = slots(home, tasks)
 
     home.sweep()
 
-    assert max(slots(home, tasks)) < last - 20_000
+    after = slots(home, tasks)
+    assert sum(one != other for one, other in zip(before, after, strict=True)) <= 1
+    assert most_in_a_second([*after, *slots(home, others)]) <= HIGH.count
+    assert most_in_a_second(after) <= RATE.count
 
 
 def test_who_expires_where_a_queue_hands_him_on_leaves_his_slot_to_others(home: Installation) -> None:

@@ -2,12 +2,13 @@
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tasklane.declaration import Declaration
 from tasklane.ports import Pause
 from tasklane.throttle import Limit, LimitState
+from tasklane.timetable import Changed, Full, Granted, SlotRequest, Timetable, reserve
 
 
 class MemoryDeclarations:
@@ -41,7 +42,7 @@ class MemoryControlStore(MemoryDeclarations):
         self._pauses: dict[str, Pause] = {}
         self._limits: dict[str, Limit] = {}
         self._in_use: Counter[str] = Counter()
-        self._next_us: dict[str, int] = {}
+        self._timetables: dict[str, Timetable] = {}
         self._given_up: Counter[str] = Counter()
         self._waited_for: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -67,16 +68,19 @@ class MemoryControlStore(MemoryDeclarations):
                 self._pauses[target] = replace(there, resumed_at=now)
             return self._pauses.get(target)
 
-    def put_limit(self, limit: Limit, *, restart: bool) -> None:
+    def put_limit(self, limit: Limit, *, restart: bool) -> bool:
         """See ControlStore."""
         with self._lock:
             there = self._limits.get(limit.key)
             if restart:
-                self._next_us.pop(limit.key, None)
+                self._timetables.pop(limit.key, None)
                 self._given_up.pop(limit.key, None)
+            elif (there.rate if there else None) != limit.rate:
+                return False
             elif there is not None:
-                limit = replace(there, max_concurrent=limit.max_concurrent, rate=limit.rate)
+                limit = replace(there, max_concurrent=limit.max_concurrent)
             self._limits[limit.key] = limit
+            return True
 
     def remove_limit(self, key: str) -> None:
         """See ControlStore."""
@@ -90,7 +94,7 @@ class MemoryControlStore(MemoryDeclarations):
                 key: LimitState(
                     limit=self._limits[key],
                     in_use=self._in_use[key],
-                    reserved_until=self._next_us.get(key, 0) // 1000,
+                    reserved_until=self._timetables[key].next_at // 1000 if key in self._timetables else 0,
                     given_up=self._given_up[key],
                 )
                 for key in keys
@@ -104,13 +108,22 @@ class MemoryControlStore(MemoryDeclarations):
 
     def reserve(self, limit: Limit, now: int, count: int) -> list[int] | None:
         """See ControlStore."""
-        assert limit.rate is not None  # noqa: S101 - what the caller looked for
+        answers = self.reserve_together({limit.key: limit}, [SlotRequest(keys=(limit.key,), at=now)] * count)
+        return [answer.at for answer in answers if isinstance(answer, Granted)] or None
+
+    def reserve_together(
+        self, limits: Mapping[str, Limit], requests: Sequence[SlotRequest]
+    ) -> list[Granted | Full | Changed]:
+        """See ControlStore."""
         with self._lock:
-            if limit.key not in self._limits or self._limits[limit.key].since != limit.since:
-                return None
-            base = max(self._next_us.get(limit.key, 0), now * 1000)
-            self._next_us[limit.key] = base + count * limit.rate.interval_us
-        return limit.rate.starts(base, now * 1000, count)
+            keys = [key for key, limit in limits.items() if self._is_since(limit)]
+            tables = {key: self._timetable(limits[key], min(one.at for one in requests) * 1000) for key in keys}
+            answers = reserve(tables, requests)
+            for key, table in tables.items():
+                if table.is_changed:
+                    self._timetables[key] = table
+                    self._given_up[key] += table.given_up
+        return answers
 
     def give_up(self, key: str, count: int) -> None:
         """See ControlStore."""
@@ -124,15 +137,23 @@ class MemoryControlStore(MemoryDeclarations):
             there = self._limits.get(limit.key)
             if there is None or there.rate is None or there.since != limit.since:
                 return None
-            next_us = limit.kept_until * 1000 + there.rate.burst * there.rate.interval_us
-            if self._next_us.get(limit.key, 0) <= next_us:
+            next_at = limit.kept_until * 1000 + there.rate.burst * there.rate.interval_us
+            if self._timetable(there, 0).next_at <= next_at:
                 return None
-            self._next_us[limit.key] = next_us
+            self._timetables[limit.key] = Timetable(there.rate, next_at)
             self._given_up.pop(limit.key, None)
             self._limits[limit.key] = replace(
                 there, since=max(now, there.since + 1), kept_since=there.since, kept_until=limit.kept_until
             )
             return self._limits[limit.key]
+
+    def _is_since(self, limit: Limit) -> bool:
+        return limit.key in self._limits and self._limits[limit.key].since == limit.since
+
+    def _timetable(self, limit: Limit, now: int) -> Timetable:
+        assert limit.rate is not None  # noqa: S101 - what the caller looked for
+        there = self._timetables.get(limit.key)
+        return Timetable(limit.rate, there.next_at, there.free, now=now) if there else Timetable(limit.rate, now=now)
 
     def note_waiting(self, key: str, until: int) -> None:
         """See ControlStore."""

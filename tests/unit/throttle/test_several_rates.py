@@ -1,0 +1,214 @@
+"""Several rates on one task: each is kept, and who waits for one keeps nobody waiting who does not name it."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import pytest
+
+from tasklane import timetable
+from tasklane.limiter import REMEMBER_MS
+from tasklane.line import limit_line, rate_line
+from tasklane.run import Run
+from tasklane.starter import Starter
+from tasklane.task import Status, Task
+from tasklane.throttle import LEAD_MS, Rate
+from tests.support.installation import Installation
+from tests.unit.throttle.conftest import work_off
+
+TEN: Final = Rate(count=10, period_ms=1000)
+FIVE: Final = Rate(count=5, period_ms=1000)
+SLOW: Final = Rate(count=1, period_ms=60_000)
+
+pytestmark = pytest.mark.usefixtures("work_of_no_time")
+
+
+@pytest.fixture
+def starts(home: Installation, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Task]]:
+    """When which tasks begin (Unix milliseconds). They begin as soon as they are claimed: the clock stands still."""
+    begin, seen = Starter.begin, list[tuple[int, Task]]()
+
+    def at_once(self: Starter, task: Task, remaining: Callable[[], float], wait_seconds: float = 0.0) -> Run:
+        seen.append((home.clock.now() + round(wait_seconds * 1000), task))
+        return begin(self, task, remaining)
+
+    monkeypatch.setattr(Starter, "begin", at_once)
+    return seen
+
+
+def put(home: Installation, **rates: Rate) -> None:
+    for key, rate in rates.items():
+        home.services.limits.put(key, max_concurrent=None, rate=rate)
+
+
+def submitted(home: Installation, count: int, *keys: str) -> list[Task]:
+    tasks = []
+    for _ in range(count):
+        home.clock.advance(0.001)
+        tasks.append(home.submit("work", {}, throttle_keys=keys))
+    return tasks
+
+
+def worked_off(home: Installation, tasks: Sequence[Task], within_seconds: float) -> None:
+    """Let time pass in tenths of a second, with a sweep each minute, until all of these have ended."""
+    for tenth in range(round(within_seconds * 10)):
+        work_off(home)
+        if tenth % 600 == 599:
+            home.sweep()
+        home.clock.advance(0.1)
+    assert {home.task(task).status for task in tasks} == {Status.COMPLETED}
+
+
+def times_of(starts: Sequence[tuple[int, Task]], key: str) -> list[int]:
+    return sorted(at for at, task in starts if key in task.throttle_keys)
+
+
+def most_in_a_period(times: Sequence[int], rate: Rate) -> int:
+    return max(sum(first <= at < first + rate.period_ms for at in times) for first in times)
+
+
+def slots(home: Installation, tasks: Sequence[Task]) -> list[int]:
+    return [home.task(task).reserved_at or 0 for task in tasks]
+
+
+def test_each_of_several_rates_is_kept_and_what_one_leaves_is_used(
+    home: Installation, starts: list[tuple[int, Task]]
+) -> None:
+    put(home, cluster=TEN, a=FIVE, b=FIVE)
+    tasks = submitted(home, 100, "cluster", "a") + submitted(home, 100, "cluster", "b")
+
+    worked_off(home, tasks, within_seconds=200 / 10 * 1.05 + 2)
+
+    found = {key: most_in_a_period(times_of(starts, key), rate) for key, rate in (("cluster", TEN), ("a", FIVE))}
+    assert found == {"cluster": 10, "a": 5}
+    assert most_in_a_period(times_of(starts, "b"), FIVE) == 5
+
+
+def test_who_waits_for_a_slow_key_keeps_nobody_waiting_who_does_not_name_it(
+    home: Installation, starts: list[tuple[int, Task]]
+) -> None:
+    put(home, cluster=TEN, slow=SLOW)
+    submitted(home, 50, "cluster", "slow")
+    work_off(home)
+
+    others = submitted(home, 20, "cluster")
+    worked_off(home, others, within_seconds=3)
+
+    assert most_in_a_period(times_of(starts, "cluster"), TEN) <= 10
+
+
+def test_it_costs_one_write_each(home: Installation) -> None:
+    put(home, cluster=TEN, a=FIVE)
+    tasks = submitted(home, 200, "cluster", "a")
+    home.store.saved.clear()
+
+    work_off(home)
+
+    waiting = [task for task in tasks if home.task(task).status is Status.PENDING]
+    put_off = [change for some in home.store.saved for change in some if change.after.reserved_at is not None]
+    assert len(put_off) == len(waiting) > 150
+
+
+def test_a_higher_rate_moves_up_who_waits_for_it(home: Installation) -> None:
+    put(home, cluster=TEN, slow=SLOW)
+    tasks = submitted(home, 20, "cluster", "slow")
+    work_off(home)
+    home.clock.advance(REMEMBER_MS / 1000)
+    waiting = [task for task in tasks if home.task(task).status is Status.PENDING]
+    assert {home.task(task).line for task in waiting} == {rate_line("slow")}
+
+    put(home, slow=Rate(count=1, period_ms=10_000))
+
+    moved = slots(home, waiting)
+    assert [later - moved[0] for later in moved] == [n * 10_500 for n in range(len(moved))]
+
+
+def test_a_higher_rate_of_another_key_leaves_everybody_his_slot(home: Installation) -> None:
+    put(home, cluster=TEN, slow=SLOW)
+    waiting = submitted(home, 20, "cluster", "slow")[1:]
+    work_off(home)
+    home.clock.advance(REMEMBER_MS / 1000)
+    before = slots(home, waiting)
+
+    put(home, cluster=Rate(count=20, period_ms=1000))
+
+    assert slots(home, waiting) == before
+
+
+def test_by_a_rate_that_ends_the_other_one_goes_on_to_count(home: Installation) -> None:
+    """The slots by the fast one that were in use for it are still reserved: nobody needs to go to their end."""
+    put(home, cluster=TEN, slow=SLOW)
+    waiting = submitted(home, 20, "cluster", "slow")[1:]
+    work_off(home)
+    home.clock.advance(REMEMBER_MS / 1000)
+
+    home.services.limits.remove("slow", lambda: False)
+
+    assert max(slots(home, waiting)) <= home.clock.now() + 20 * 105 + 2000
+    assert {home.task(task).line for task in waiting} == {rate_line("cluster")}
+
+
+def test_who_misses_a_fast_rate_is_not_put_behind_all_others_of_a_slow_one(
+    home: Installation, starts: list[tuple[int, Task]]
+) -> None:
+    put(home, cluster=TEN, slow=SLOW)
+    tasks = submitted(home, 20, "cluster", "slow")
+    work_off(home)
+    first = min((task for task in tasks if home.task(task).reserved_at), key=lambda task: slots(home, [task])[0])
+    home.clock.advance((slots(home, [first])[0] + 5000 - home.clock.now()) / 1000)
+    starts.clear()
+
+    work_off(home)
+
+    assert [(at - home.clock.now(), task.id) for at, task in starts] == [(LEAD_MS, first.id)]
+
+
+def test_cancelled_tasks_leave_gaps_by_all_their_rates(home: Installation) -> None:
+    put(home, cluster=TEN, a=FIVE)
+    waiting = submitted(home, 50, "cluster", "a")[20:]
+    work_off(home)
+
+    for task in waiting:
+        home.services.manage.cancel(task.id)
+
+    assert [home.services.limits.get(key).given_up for key in ("cluster", "a")] == [30, 30]
+
+
+# -- more slots than a timetable keeps ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(timetable, "MAX_RANGES", 10)
+    return 10
+
+
+def test_who_finds_a_timetable_full_waits_in_line_and_gets_his_slot_in_order(
+    home: Installation, starts: list[tuple[int, Task]], small: int
+) -> None:
+    put(home, cluster=TEN, slow=Rate(count=1, period_ms=10_000))
+    tasks = submitted(home, 30, "cluster", "slow")
+    work_off(home)
+    assert len(home.store.in_line(limit_line("cluster"), 100)) == 30 - 1 - small
+
+    worked_off(home, tasks, within_seconds=30 * 10.5 + 60)
+
+    assert [task.id for _, task in starts] == [task.id for task in tasks]
+    assert most_in_a_period(times_of(starts, "slow"), Rate(count=1, period_ms=10_000)) == 1
+
+
+def test_who_comes_later_stands_behind_them(home: Installation, small: int) -> None:
+    put(home, cluster=TEN, slow=Rate(count=1, period_ms=10_000), other=SLOW)
+    tasks = submitted(home, 15, "cluster", "slow")
+    for _ in range(30):
+        work_off(home)
+        home.clock.advance(1)
+    standing = home.store.in_line(limit_line("cluster"), 100)
+    assert standing == [task.id for task in tasks[1 + small :]]
+
+    (late,) = submitted(home, 1, "cluster", "other")
+    (alone,) = submitted(home, 1, "cluster")
+    work_off(home)
+
+    assert home.task(alone).status is Status.COMPLETED, "one rate needs no room"
+    assert home.store.in_line(limit_line("cluster"), 100) == [*standing[2:], late.id], "two ranges are over"
+    assert all(slots(home, tasks[11:13])), "who comes asks for those who stand before him"
