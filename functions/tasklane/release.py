@@ -16,7 +16,7 @@ from tasklane.changes import own_change, tasks_after, written
 from tasklane.dispatch import send_to_lanes
 from tasklane.errors import Unavailable
 from tasklane.gate import Gate
-from tasklane.line import is_rate, limit_key, limit_line
+from tasklane.line import NOTED_MS, is_rate, limit_key, limit_line
 from tasklane.lines import Lines
 from tasklane.message import TaskMessage
 from tasklane.ports import Change, Clock, ControlStore, TaskQueue, TaskStore
@@ -180,7 +180,10 @@ class Release:
             for one, some in limits.items()
             if has_rate(some) and (is_rate(by_id[one].line) or not _has_slot(by_id[one], some, now))
         }
-        return reserve_slots(self._control, wanting, slots_of(tasks), now, lambda _: LEAD_MS)
+        reserved = reserve_slots(self._control, wanting, slots_of(tasks), now, lambda _: LEAD_MS)
+        for key in sorted(reserved.gaps):
+            self._control.note_waiting(key, now + NOTED_MS)
+        return reserved
 
     def _call(self, gone: Sequence[Task], called: Counter[str]) -> None:
         """Tell those who have just joined the lines of limits of free slots; the index may not know of them yet."""

@@ -18,12 +18,14 @@ class Reserved:
     """Who got which time slot, by id.
 
     None have those for whom the timetable of a key is ``full``: they wait for it. Nor have those for whom one of the
-    ``changed`` keys holds, whose rates are others by now.
+    ``changed`` keys holds, whose rates are others by now. By the keys of ``gaps`` somebody had a slot that stays empty:
+    he got an earlier one.
     """
 
     slots: Mapping[str, TimeSlot]
     full: Mapping[str, str]
     changed: frozenset[str]
+    gaps: frozenset[str]
 
 
 def reserve_slots(
@@ -54,7 +56,6 @@ def reserve_slots(
         else:
             requests[one] = request
     answers = _together(control, limits, requests)
-    _note(control, (key for one in requests for key in _given_up(requests[one], answers[one])), now)
     for key, ids in alone.items():
         times = control.reserve(limits[key], now + min(lead(wanting[one]) for one in ids), len(ids))
         answers |= {one: Granted(times[n], key) if times else Changed(key) for n, one in enumerate(ids)}
@@ -62,6 +63,7 @@ def reserve_slots(
         slots={one: TimeSlot(*slot, on[one]) for one, slot in answers.items() if isinstance(slot, Granted)},
         full={one: answer.key for one, answer in answers.items() if isinstance(answer, Full)},
         changed=frozenset(answer.key for answer in answers.values() if isinstance(answer, Changed)),
+        gaps=frozenset(key for one in requests for key in _given_up(requests[one], answers[one])),
     )
 
 
@@ -106,13 +108,6 @@ def _given_up(request: SlotRequest, answer: Granted | Full | Changed) -> tuple[s
     return request.held_by if isinstance(answer, Granted) and request.at < request.held_at > answer.at else ()
 
 
-def _note(control: ControlStore, keys: Iterable[str], now: int) -> None:
-    """Note that there are gaps: the sweeper looks there."""
-    for key in sorted({*keys}):
-        with suppress(Unavailable):
-            control.note_waiting(key, now + NOTED_MS)
-
-
 def give_up_slots(control: ControlStore, changes: Iterable[Change], now: int) -> None:
     """Take note of the time slots that these changes, which were written, leave unused.
 
@@ -129,4 +124,4 @@ def give_up_slots(control: ControlStore, changes: Iterable[Change], now: int) ->
     for key, count in sorted(keys.items()):
         with suppress(Unavailable):
             control.give_up(key, count)
-            _note(control, [key], now)
+            control.note_waiting(key, now + NOTED_MS)

@@ -59,6 +59,15 @@ def gives_time_slots(trial: Trial) -> Sequence[Task]:
     return tasks
 
 
+@dying("worker", "Limiter._reserve control.reserve_together", minutes=5)
+def gives_time_slots_by_several_rates(trial: Trial) -> Sequence[Task]:
+    trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=1, period_ms=10_000))
+    trial.services.limits.put("cluster:7", max_concurrent=None, rate=Rate(count=10, period_ms=1_000))
+    tasks = [trial.submit(throttle_keys=(KEY, "cluster:7")) for _ in range(3)]
+    trial.dies("work")
+    return tasks
+
+
 @dying("worker", "Limiter._with_a_slot control.limits", minutes=5)
 def gives_time_slots_to_those_with_a_slot(trial: Trial) -> Sequence[Task]:
     trial.services.limits.put(KEY, max_concurrent=1, rate=Rate(count=1, period_ms=1000))

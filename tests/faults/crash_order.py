@@ -13,6 +13,7 @@ from tests.faults.plans import Fault, always, no_faults
 from tests.faults.recovery import drain
 
 KEY: Final = "account:8"
+CLUSTER: Final = "cluster:8"
 
 
 @dying(
@@ -28,11 +29,30 @@ def resumes_limited_tasks(trial: Trial) -> Sequence[Task]:
     return _held_until_resumed(trial)
 
 
-@dying("api", "Release._slots control.reserve")
+@dying("api", "Release._reserve control.reserve")
 def resumes_tasks_of_a_rate(trial: Trial) -> Sequence[Task]:
     """They get their time slots before they are sent."""
     trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=100, period_ms=1_000))
     return _held_until_resumed(trial)
+
+
+@dying("api", "Release._reserve control.reserve_together")
+def resumes_tasks_of_several_rates(trial: Trial) -> Sequence[Task]:
+    """Slots that nobody uses stay empty; each key has as many starts as its rate says."""
+    trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=50, period_ms=1_000))
+    trial.services.limits.put(CLUSTER, max_concurrent=None, rate=Rate(count=100, period_ms=1_000))
+    return _held_until_resumed(trial, CLUSTER)
+
+
+@dying("api", "Release._reserve control.note_waiting")
+def moves_tasks_up_by_one_of_their_rates(trial: Trial) -> Sequence[Task]:
+    """They leave gaps by the other one: of these nobody takes note."""
+    trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=1, period_ms=60_000))
+    trial.services.limits.put(CLUSTER, max_concurrent=None, rate=Rate(count=100, period_ms=1_000))
+    tasks = [trial.submit(throttle_keys=(KEY, CLUSTER)) for _ in range(3)]
+    drain(trial.services)
+    trial.dies_of("PUT", f"/v1/limits/{KEY}", json={"rate": {"count": 50}})
+    return tasks
 
 
 @dying("worker", "Lines.send_first store.save", "Lines.send_first queue.send", minutes=5)
@@ -53,17 +73,28 @@ def sends_the_first_who_must_run_alone(trial: Trial) -> Sequence[Task]:
 @dying("worker", "Limiter._slots_anew control.reserve", minutes=5)
 def misses_its_time_slots(trial: Trial) -> Sequence[Task]:
     """The table was slow to let the runs begin, so they ask for other slots."""
-    trial.services.limits.put(KEY, max_concurrent=None, rate=Rate(count=100, period_ms=1_000))
-    tasks = [trial.submit(throttle_keys=(KEY,)) for _ in range(3)]
-    trial.installation.proxy.begin(always(Fault.DELAY, "BatchExecuteStatement", "UpdateItem"))
+    return _missing_their_slots(trial, KEY)
+
+
+@dying("worker", "Limiter._slots_anew control.reserve_together", minutes=5)
+def misses_its_time_slots_by_several_rates(trial: Trial) -> Sequence[Task]:
+    """So do those for whom two rates hold."""
+    return _missing_their_slots(trial, KEY, CLUSTER)
+
+
+def _missing_their_slots(trial: Trial, *keys: str) -> Sequence[Task]:
+    for key in keys:
+        trial.services.limits.put(key, max_concurrent=None, rate=Rate(count=100, period_ms=1_000))
+    tasks = [trial.submit(throttle_keys=keys) for _ in range(3)]
+    trial.installation.proxy.begin(always(Fault.DELAY, "BatchExecuteStatement", "UpdateItem", "TransactWriteItems"))
     trial.dies("work")
     trial.installation.proxy.begin(no_faults)
     return tasks
 
 
-def _held_until_resumed(trial: Trial) -> Sequence[Task]:
+def _held_until_resumed(trial: Trial, *others: str) -> Sequence[Task]:
     trial.services.pause.pause(lane_target(3))
-    tasks = [trial.submit(throttle_keys=(KEY,)) for _ in range(3)]
+    tasks = [trial.submit(throttle_keys=(KEY, *others)) for _ in range(3)]
     drain(trial.services)
     trial.dies_of("POST", "/v1/lanes/3/resume")
     return tasks

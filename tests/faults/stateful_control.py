@@ -1,12 +1,13 @@
 """Pauses, limits and dead letters under test: they refuse and lose answers like the other ports."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from tasklane.adapters.memory import MemoryQueues
 from tasklane.errors import Unavailable
 from tasklane.ports import ControlStore, Delivery, Pause
 from tasklane.throttle import Limit, LimitState
+from tasklane.timetable import Changed, Full, Granted, SlotRequest
 from tests.faults.stateful_held import Held
 from tests.faults.stateful_lines import KEYS, Who
 from tests.faults.stateful_ports import Faults
@@ -52,12 +53,14 @@ class FaultyControl:
     def forget_pause(self, pause: Pause) -> bool:
         return self._decide("pauses", (), lambda: self._control.forget_pause(pause))
 
-    def put_limit(self, limit: Limit, *, restart: bool) -> None:
-        def act() -> None:
-            self._control.put_limit(limit, restart=restart)
-            self._restraints.is_limited(limit.key, limit)
+    def put_limit(self, limit: Limit, *, restart: bool) -> bool:
+        def act() -> bool:
+            kept = self._control.put_limit(limit, restart=restart)
+            if kept:
+                self._restraints.is_limited(limit.key, limit)
+            return kept
 
-        self._decide("limits", [limit.key], act)
+        return self._decide("limits", [limit.key], act)
 
     def remove_limit(self, key: str) -> None:
         def act() -> None:
@@ -75,6 +78,15 @@ class FaultyControl:
     def reserve(self, limit: Limit, now: int, count: int) -> list[int] | None:
         self._restraints.reserves(limit.key, count, now)
         return self._ask("slots", [limit.key], lambda: self._control.reserve(limit, now, count))
+
+    def reserve_together(
+        self, limits: Mapping[str, Limit], requests: Sequence[SlotRequest]
+    ) -> list[Granted | Full | Changed]:
+        for key in limits:
+            asking = [one for one in requests if key in one.keys and key not in one.held_by]
+            if asking:
+                self._restraints.reserves(key, len(asking), min(one.at for one in asking))
+        return self._ask("slots", list(limits), lambda: self._control.reserve_together(limits, requests))
 
     def give_up(self, key: str, count: int) -> None:
         self._ask("slots", [key], lambda: self._control.give_up(key, count))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tasklane.lease import ENDING_MS
-from tasklane.line import lane_target, pause_line, type_target
+from tasklane.line import lane_target, pause_line, rate_key, type_target
 from tasklane.ports import Change, Claim, Clock
 from tasklane.task import Status, Task
 from tasklane.throttle import Limit
@@ -41,6 +41,8 @@ class Restraints:
         self._to_begin: set[tuple[str, int]] = set()
         """Runs that have been claimed, and whose handlers have not begun."""
         self._begins_at: dict[tuple[str, int], int] = {}
+        self._kept: set[tuple[str, str]] = set()
+        """Tasks and keys by which they may have kept an earlier slot than the one that they wait for."""
 
     # -- what people do, and what processes miss -----------------------------------------------------------------------
 
@@ -88,6 +90,8 @@ class Restraints:
             self._must(after.slots == request.takes, f"counts otherwise than it should: {step}")
             self._claimed(after, request, judged)
             self.standing.starts(before, request, judged.who)
+        if after.reserved_at not in (None, before.reserved_at):
+            self._gets_a_slot(before, after)
         self.freed.update(key for key in before.slots if key not in after.slots)
         if after.line != before.line:
             self.standing.moves(before, after, request, judged)
@@ -130,13 +134,13 @@ class Restraints:
                 wrong = f"does not count towards {key}"
             if _is_early(claim, limit):
                 wrong = f"begins before its time slot at {message.reserved_at}"
-        slots = {key: self._slot(claim, limit) for key, limit in known.items() if len(message.keys) == 1}
+        slots = {key: self._slot(claim, limit) for key, limit in known.items()}
         found = {key: slot for key, slot in slots.items() if slot is not None and key not in self._vague}
         return Judged(who=who, wrong=wrong, slots=found, since={key: self.decided.limits[key].since for key in found})
 
     def _slot(self, claim: Claim, limit: Limit) -> int | None:
         """The time slot of a start by this limit; None: it has none, or one of which nobody can say by which rate."""
-        if limit.rate is None:
+        if limit.rate is None or (claim.message.task_id, limit.key) in self._kept:
             return None
         task = self._tasks.get(claim.message.task_id)
         for one in (claim.message, task):
@@ -145,6 +149,15 @@ class Restraints:
                 if late <= limit.rate.tolerance_ms and limit.honours(one.reserved_at, one.reserved_on):
                     return None if one.reserved_on < limit.since + CLOCKS_MS else one.reserved_at
         return _begin(claim)
+
+    def _gets_a_slot(self, before: Task, after: Task) -> None:
+        """A start may be a little late: so late, a task may keep the slot that it has by some of its keys."""
+        at, on = before.reserved_at or 0, before.reserved_on or 0
+        for key in after.throttle_keys:
+            limit = self.decided.limits.get(key)
+            rate = None if limit is None or not limit.honours(at, on) else limit.rate
+            may = rate is not None and at <= (after.reserved_at or 0) <= at + rate.tolerance_ms
+            (self._kept.add if may else self._kept.discard)((after.id, key))
 
     def _wrong_change(self, change: Change, who: Who) -> str | None:
         before, after = change.before, change.after
@@ -156,7 +169,9 @@ class Restraints:
         if stands and first is not None and self._has_heard(who, self.decided.paused[first]):
             return f"let go, though {first} is paused since {self.decided.paused[first]}"
         new_slot = after.reserved_at not in (None, before.reserved_at)
-        if new_slot and before.reserved_at is not None and self._has_slot(before, who.clock.now()):
+        rated = rate_key(before.line or "")
+        is_over = rated is not None and (rated not in self.decided.limits or not self.decided.limits[rated].rate)
+        if new_slot and not is_over and self._has_slot(before, who.clock.now()):
             return "gets another time slot, though it has one"
         return None
 
