@@ -194,6 +194,8 @@ class Release:
         states = self._control.limits(sorted(waiting)) if waiting else {}
         for key, some in waiting.items():
             state = states.get(key)
+            if state is not None and state.room is None and state.limit.rate is not None:
+                continue  # they wait for room in a timetable
             room = CALLED_AT_ONCE if state is None or state.room is None else min(state.room, CALLED_AT_ONCE)
             most = CALLED_AT_ONCE if state is None else state.limit.max_concurrent or CALLED_AT_ONCE
             # A slot that was told of may still look free: whoever takes it is on his way.

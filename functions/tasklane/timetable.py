@@ -38,7 +38,7 @@ class Granted(NamedTuple):
 
 
 class Full(NamedTuple):
-    """No time slot: the timetable of ``key`` has as many free ranges as it keeps."""
+    """No time slot: a timetable has as many free ranges as it keeps. The rate of ``key`` is the one to wait for."""
 
     key: str
 
@@ -127,15 +127,14 @@ def _reserve(tables: Mapping[str, Timetable], request: SlotRequest) -> Granted |
     asked, given_up = request.keys, request.held_by if request.held_at > request.at else ()
     if kept is not None and kept <= at:
         asked, given_up, at = _missing(request), (), kept
-    full = [key for key in asked if len(request.keys) > 1 and tables[key].is_full_for(at)]
-    if full:
-        return Full(full[0])
-    granted = Granted(at // 1000, _longest(tables, request, at))
+    waits_for = _longest(tables, request, at)
+    if len(request.keys) > 1 and any(tables[key].is_full_for(at) for key in asked):
+        return Full(waits_for)
     for key in asked:
         tables[key].take(at)
     for key in given_up:
         tables[key].give_up()
-    return granted
+    return Granted(at // 1000, waits_for)
 
 
 def _kept(tables: Mapping[str, Timetable], request: SlotRequest) -> int | None:

@@ -7,13 +7,13 @@ import pytest
 
 from tasklane import timetable
 from tasklane.limiter import REMEMBER_MS
-from tasklane.line import limit_line, rate_line
+from tasklane.line import lane_target, limit_line, rate_line
 from tasklane.run import Run
 from tasklane.starter import Starter
 from tasklane.task import Status, Task
 from tasklane.throttle import LEAD_MS, Rate
 from tests.support.installation import Installation
-from tests.unit.throttle.conftest import work_off
+from tests.unit.throttle.conftest import told_of, work_off
 
 TEN: Final = Rate(count=10, period_ms=1000)
 FIVE: Final = Rate(count=5, period_ms=1000)
@@ -188,7 +188,7 @@ def test_who_finds_a_timetable_full_waits_in_line_and_gets_his_slot_in_order(
     put(home, cluster=TEN, slow=Rate(count=1, period_ms=10_000))
     tasks = submitted(home, 30, "cluster", "slow")
     work_off(home)
-    assert len(home.store.in_line(limit_line("cluster"), 100)) == 30 - 1 - small
+    assert len(home.store.in_line(limit_line("slow"), 100)) == 30 - 1 - small
 
     worked_off(home, tasks, within_seconds=30 * 10.5 + 60)
 
@@ -197,18 +197,30 @@ def test_who_finds_a_timetable_full_waits_in_line_and_gets_his_slot_in_order(
 
 
 def test_who_comes_later_stands_behind_them(home: Installation, small: int) -> None:
-    put(home, cluster=TEN, slow=Rate(count=1, period_ms=10_000), other=SLOW)
+    put(home, cluster=TEN, slow=Rate(count=1, period_ms=10_000))
     tasks = submitted(home, 15, "cluster", "slow")
     for _ in range(30):
         work_off(home)
         home.clock.advance(1)
-    standing = home.store.in_line(limit_line("cluster"), 100)
+    standing = home.store.in_line(limit_line("slow"), 100)
     assert standing == [task.id for task in tasks[1 + small :]]
 
-    (late,) = submitted(home, 1, "cluster", "other")
+    (late,) = submitted(home, 1, "cluster", "slow")
     (alone,) = submitted(home, 1, "cluster")
     work_off(home)
 
     assert home.task(alone).status is Status.COMPLETED, "one rate needs no room"
-    assert home.store.in_line(limit_line("cluster"), 100) == [*standing[2:], late.id], "two ranges are over"
+    assert home.store.in_line(limit_line("slow"), 100) == [*standing[2:], late.id], "two ranges are over"
     assert all(slots(home, tasks[11:13])), "who comes asks for those who stand before him"
+
+
+def test_who_was_held_back_waits_there_too_and_nobody_is_told_of_it(home: Installation, small: int) -> None:
+    put(home, cluster=TEN, slow=Rate(count=1, period_ms=10_000))
+    home.services.pause.pause(lane_target(3))
+    tasks = submitted(home, 30, "cluster", "slow")
+    work_off(home)
+
+    home.services.pause.resume(lane_target(3), lambda: False)
+
+    assert home.store.in_line(limit_line("slow"), 100) == [task.id for task in tasks[1 + small :]]
+    assert told_of(home, "slow") == []

@@ -200,7 +200,7 @@ def test_a_timetable_that_is_full_gives_nothing_that_leaves_more(monkeypatch: py
     granted(tables, *[asks("all", "slow")] * 4)
     before = tables["slow"].next_at
 
-    assert reserve(tables, [asks("all", "slow")]) == [Full("all")]
+    assert reserve(tables, [asks("all", "slow")]) == [Full("slow")]
     assert (tables["slow"].next_at, len(tables["all"].free)) == (before, 3)
     assert granted(tables, asks("all", "other"), asks("all")) == [105, 210], "what is free may be taken"
     later = Timetable(TEN, tables["all"].next_at, tables["all"].free, now=70 * SECOND)
