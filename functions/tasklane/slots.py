@@ -17,8 +17,8 @@ from tasklane.timetable import Changed, Full, Granted, SlotRequest
 class Reserved:
     """Who got which time slot, by id.
 
-    None have those for whom a timetable is ``full``: they wait for the key that is named. Nor have those for whom one of
-    the ``changed`` keys holds, whose rates are others by now. By the keys of ``gaps`` somebody had a slot that stays
+    None have those for whom a timetable is ``full``: they wait for the key that is named. Nor have those for whom one
+    of the ``changed`` keys holds, whose rates are others by now. By the keys of ``gaps`` somebody had a slot that stays
     empty: he got an earlier one.
     """
 
