@@ -111,9 +111,9 @@ def test_who_waits_for_two_rates_is_not_put_off_by_the_other(home: Installation)
     """
     put(home, "a", RATE)
     put(home, "b", HIGH)
-    tasks = put_off(home, 900, ("a", "b"))
-    called_off(home, tasks[100:500])
-    others = put_off(home, 6000, ("b",))
+    tasks = put_off(home, 600, ("a", "b"))
+    called_off(home, tasks[100:400])
+    others = put_off(home, 2600, ("b",))
     before = slots(home, tasks)
 
     home.sweep()

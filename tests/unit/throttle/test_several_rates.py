@@ -19,7 +19,7 @@ TEN: Final = Rate(count=10, period_ms=1000)
 FIVE: Final = Rate(count=5, period_ms=1000)
 SLOW: Final = Rate(count=1, period_ms=60_000)
 
-pytestmark = pytest.mark.usefixtures("work_of_no_time")
+pytestmark = pytest.mark.usefixtures("work_of_no_time", "starts")
 
 
 @pytest.fixture
