@@ -177,6 +177,32 @@ def test_so_fast_and_hardly_slower_than_that_allows(
     assert until_met(1.2, measure) <= 1.2
 
 
+def test_several_rates_are_each_kept_and_hardly_slower_than_the_slowest_allows(
+    run: LocalRun, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks, rate, accounts = 60, 10, ("left", "right")
+    client.put("/v1/limits/both", json={"rate": {"count": 2 * rate}}).raise_for_status()
+    for account in accounts:
+        client.put(f"/v1/limits/{account}", json={"rate": {"count": rate}}).raise_for_status()
+
+    def measure(number: int) -> float:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for account in accounts:
+                pool.submit(submit, client, tasks, f"{account}-{number}", [["both", account]])
+        runs = {account: ran(run.folder, f"{account}-{number}", tasks, 60) for account in accounts}
+        together = sorted((one for some in runs.values() for one in some), key=lambda one: one.begun)
+        took, ideal = together[-1].begun - together[0].begun, tasks / rate
+        most = {account: most_in_a_window(some) for account, some in runs.items()}
+        with capsys.disabled():
+            print(f"\n{2 * tasks} tasks at {2 * rate}/s, each of two accounts at {rate}/s: at most", end=" ")
+            print(f"{most_in_a_window(together)} in a second, {most}; {took:.2f} s ({took / ideal:.2f} × ideal)")
+        assert most_in_a_window(together) <= 2 * rate + 1
+        assert max(most.values()) <= rate + 1
+        return took / ideal
+
+    assert until_met(1.2, measure) <= 1.2
+
+
 def test_a_higher_rate_holds_within_seconds_for_those_that_wait_already(
     run: LocalRun, client: httpx.Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
