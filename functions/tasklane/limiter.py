@@ -87,8 +87,9 @@ class Limiter:
             if not late:
                 break
             soon = [one for one, at in times.items() if one in late or at < now + self._claim_ms]
-            wanting = {one: self._limits_known(mine[one]) for one in soon}
-            slots = self._slots_anew(wanting, {one: times[one] for one in soon}, now)
+            # Whose limits have just ended, which another thread may have heard, has all the time there is.
+            wanting = {one: some for one in soon if has_rate(some := self._limits_known(mine[one]))}
+            slots = self._slots_anew(wanting, {one: times[one] for one in wanting}, now)
             if not slots:
                 by = now - min(times[one] for one in late)
                 return {one: at + by for one, at in times.items()}

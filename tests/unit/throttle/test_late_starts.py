@@ -131,3 +131,24 @@ def test_slow_claims_are_allowed_for_in_the_time_slots_that_follow(
         home.clock.advance(60)
 
     assert ahead == [LEAD_MS, 800, 800, 800], "the first one's slot was over before it could start"
+
+
+def test_a_start_whose_limit_has_just_ended_keeps_its_time_where_others_get_another(
+    home: Installation, peak: Peak, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who comes with the same messages finds that there is no such limit any more."""
+    for key in "ab":
+        limit(home, key, rate=Rate(count=10, period_ms=1000))
+    home.control.reserve(home.services.limits.get("b").limit, home.clock.now(), 40)
+    submitted(home, 1, ["b"])
+    home.work()
+    home.clock.advance(3)
+    submitted(home, 1, ["a"])
+    submitted(home, 1, ["b"])
+    home.control.remove_limit("b")
+    slow_claims(home, monkeypatch, lambda: home.clock.advance(1))
+
+    home.work()
+
+    assert len(peak.began) == 3
+    assert sorted(waits) == pytest.approx([0, 0.197, 1], abs=0.01)
