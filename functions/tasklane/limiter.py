@@ -1,6 +1,6 @@
 """Knows the limits, and plans when announced tasks may start by them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -239,15 +239,23 @@ class Limiter:
         return reserved
 
     def _limits_of(self, messages: Sequence[TaskMessage]) -> dict[str, Limit]:
-        now, known = self._clock.now(), self._known
+        now = self._clock.now()
         keys = {key for message in messages for key in message.keys}
-        fresh = {key: known[key] for key in keys if key in known and 0 <= now - known[key][0] < REMEMBER_MS}
-        if old := sorted(keys - fresh.keys()):
-            found = self._control.limits(old)
-            fresh |= {key: (now, found[key].limit if key in found else None) for key in old}
+        there = self._known
+        known = {key: there[key] for key in keys if key in there and 0 <= now - there[key][0] < REMEMBER_MS}
+        read = self._read(keys - known.keys(), now)
+        if any(limit is not None and limit.since > now for _, limit in (known | read).values()):
+            # A slot by so new a rate says that it was reserved later than now. It would look as if it were by the rates
+            # of its other keys, too, where these were set just before and are not known yet.
+            read |= self._read({key for key, (read_at, _) in known.items() if read_at < now}, now)
+        if read:
             # Others may do the same in their threads: what one of them forgets is read again.
-            self._known = (known if len(known) <= MAX_KNOWN else {}) | fresh
-        return {key: limit for key, (_, limit) in fresh.items() if limit is not None}
+            self._known = (self._known if len(self._known) <= MAX_KNOWN else known) | read
+        return {key: limit for key, (_, limit) in (known | read).items() if limit is not None}
+
+    def _read(self, keys: Collection[str], now: int) -> dict[str, tuple[int, Limit | None]]:
+        found = self._control.limits(sorted(keys)) if keys else {}
+        return {key: (now, found[key].limit if key in found else None) for key in keys}
 
 
 def _came(task: Task) -> tuple[int, str]:

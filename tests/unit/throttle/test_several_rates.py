@@ -162,6 +162,29 @@ def test_who_misses_a_fast_rate_is_not_put_behind_all_others_of_a_slow_one(
     assert [(at - home.clock.now(), task.id) for at, task in starts] == [(LEAD_MS, first.id)]
 
 
+def test_a_slot_by_a_new_rate_is_not_taken_for_one_by_another_rate_that_is_new_too(
+    home: Installation, starts: list[tuple[int, Task]]
+) -> None:
+    """It looks as if it had been reserved some seconds later, and a worker has not yet heard of the other one."""
+    submitted(home, 1, "cluster")
+    work_off(home)
+    home.clock.advance(2)
+    submitted(home, 1, "slow")
+    work_off(home)
+    put(home, slow=SLOW)
+    home.clock.advance(0.5)
+    put(home, cluster=TEN)
+    home.clock.advance(REMEMBER_MS / 1000 - 2)
+
+    starts.clear()
+    tasks = submitted(home, 50, "cluster", "slow")
+    for _ in range(100):
+        work_off(home)
+        home.clock.advance(0.1)
+
+    assert [task.id for _, task in starts] == [tasks[0].id]
+
+
 def test_cancelled_tasks_leave_gaps_by_all_their_rates(home: Installation) -> None:
     put(home, cluster=TEN, a=FIVE)
     waiting = submitted(home, 50, "cluster", "a")[20:]
