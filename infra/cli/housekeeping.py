@@ -77,7 +77,13 @@ def _ask(tasks: Sequence[Task]) -> None:
     between = f"created from {moment(tasks[0]['created_at'])} to {moment(tasks[-1]['created_at'])}"
     if not sys.stdin.isatty():
         raise CommandError(f"{_tasks(len(tasks))} would be removed ({between}): say --yes to do it.", WRONG_USE)
-    typer.confirm(f"Remove the {_tasks(len(tasks))} {between}?", abort=True, err=True)
+    try:
+        typer.confirm(f"Remove the {_tasks(len(tasks))} {between}?", abort=True, err=True)
+    except typer.Abort as exc:
+        if isinstance(exc.__context__, KeyboardInterrupt):
+            print(file=sys.stderr)  # the cursor is still behind the question
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _told(done: dict[str, Any]) -> str:

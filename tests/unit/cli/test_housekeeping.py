@@ -119,6 +119,21 @@ def test_a_person_is_asked(shell: Shell, monkeypatch: pytest.MonkeyPatch, typed:
     assert len(shown(shell.ok("show").out)) == left
 
 
+def test_ctrl_c_is_no_answer(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    submitted(shell, 3)
+    terminal = Terminal()
+    monkeypatch.setattr(terminal, "readline", interrupted)
+    monkeypatch.setattr("sys.stdin", terminal)
+
+    done = shell.run("clear", "2")
+
+    assert (done.code, done.err.splitlines()[-1]) == (130, "Interrupted.")
+    assert len(shown(shell.ok("show").out)) == 3
+
+
 def test_where_nobody_can_be_asked_nothing_is_removed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     submitted(shell, 1)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
