@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from handlers.fibonacci import IntegerResult
+from handlers.fibonacci import IntegerResult, Whole
 from tasklane.registry import task
 
 
@@ -11,7 +11,7 @@ class CollatzPayload(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    n: int = Field(ge=1, le=10_000_000, description="The first number of the sequence.", examples=[27])
+    n: Whole = Field(ge=1, le=10_000_000, description="The first number of the sequence.", examples=[27])
 
 
 @task("CollatzTask")

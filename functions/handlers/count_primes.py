@@ -4,7 +4,7 @@ import math
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from handlers.fibonacci import IntegerResult
+from handlers.fibonacci import IntegerResult, Whole
 from tasklane.registry import task
 
 
@@ -13,7 +13,7 @@ class CountPrimesPayload(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    n: int = Field(ge=0, le=5_000_000, description="The last number to look at.", examples=[100])
+    n: Whole = Field(ge=0, le=5_000_000, description="The last number to look at.", examples=[100])
 
 
 @task("CountPrimes")

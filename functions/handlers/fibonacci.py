@@ -1,8 +1,18 @@
 """``FibonacciTask``: the n-th Fibonacci number."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from tasklane.registry import task
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""An integer in a strict model: 10.0 is one in JSON, and some languages write it so."""
 
 
 class FibonacciPayload(BaseModel):
@@ -10,7 +20,7 @@ class FibonacciPayload(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    n: int = Field(ge=0, le=100, description="Its position; the 0th is 0, the 1st is 1.", examples=[10])
+    n: Whole = Field(ge=0, le=100, description="Its position; the 0th is 0, the 1st is 1.", examples=[10])
 
 
 class IntegerResult(BaseModel):

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from handlers.fibonacci import Whole
 from tasklane.context import TaskContext
 from tasklane.errors import Continue, NonRetryable
 from tasklane.registry import MAX_TIMEOUT_SECONDS, task
@@ -19,9 +20,9 @@ class JobParameters(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    steps: int = Field(default=5, ge=1, le=10_000, examples=[5])
+    steps: Whole = Field(default=5, ge=1, le=10_000, examples=[5])
     step_seconds: int | Annotated[float, Field(allow_inf_nan=False)] = Field(default=1, ge=0, le=60, examples=[0.5])
-    fail_at: int | None = Field(default=None, ge=1, description="The step at which the job is to fail; null: none.")
+    fail_at: Whole | None = Field(default=None, ge=1, description="The step at which the job is to fail; null: none.")
 
     @model_validator(mode="after")
     def _within_a_day(self) -> "JobParameters":

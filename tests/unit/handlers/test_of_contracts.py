@@ -61,6 +61,13 @@ def test_a_wrong_n_is_refused_at_once(home: Installation, kind: str, n: Any) -> 
         home.submit(kind, {"n": n})
 
 
+@pytest.mark.parametrize(
+    ("kind", "n", "result"), [("FibonacciTask", 10.0, 55), ("CountPrimes", 1e2, 25), ("CollatzTask", 27.0, 111)]
+)
+def test_an_integer_may_be_written_as_any_json_number(home: Installation, kind: str, n: float, result: int) -> None:
+    assert home.result(ran(home, kind, {"n": n})) == {"result": result}
+
+
 # -- mail --------------------------------------------------------------------------------------------------------------
 
 MAIL = {"to": "ada+orders@example.com", "subject": "Grüße", "body": "One\nTwo"}
@@ -198,6 +205,14 @@ def test_the_job_takes_its_steps_and_gives_back_what_it_was_given(home: Installa
     assert home.result(task) == {"name": "report", "parameters": parameters, "steps": 3}
     assert task.progress is not None
     assert (task.progress.fraction, task.progress.message) == (1.0, "step 3 of 3")
+
+
+def test_the_job_takes_its_steps_as_any_json_number(home: Installation) -> None:
+    task = ran(
+        home, "simulated_job", {"name": "report", "parameters": {"steps": 2.0, "step_seconds": 0, "fail_at": 3.0}}
+    )
+
+    assert home.result(task)["steps"] == 2
 
 
 def test_the_job_fails_at_the_step_that_it_is_told_and_is_not_tried_again(home: Installation) -> None:
