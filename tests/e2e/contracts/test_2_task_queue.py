@@ -68,6 +68,20 @@ def test_a_task_is_shown_and_its_result_is_a_string(client: httpx.Client) -> Non
     assert datetime.fromisoformat(task["updated_at"]) > datetime.fromisoformat(task["created_at"])
 
 
+def test_a_task_runs_and_fails_and_then_has_no_result(client: httpx.Client) -> None:
+    job = {"name": "failing", "parameters": {"steps": 1, "step_seconds": 3, "fail_at": 1}}
+    answer = client.post("/tasks/", json={"task_type": "simulated_job", "input_data": job})
+    task_id = answer.json()["id"]
+
+    running = poll(client, f"/tasks/{task_id}", lambda task: task["status"] == "running")
+    failed = poll(client, f"/tasks/{task_id}", is_over)
+
+    assert (failed["status"], failed["result"], failed["input_data"]) == ("failed", None, job)
+    assert running["result"] is None
+    times = [datetime.fromisoformat(task["updated_at"]) for task in (running, failed)]
+    assert datetime.fromisoformat(answer.json()["created_at"]) < times[0] < times[1]
+
+
 @pytest.mark.parametrize(
     ("task_type", "n", "result"),
     [

@@ -122,6 +122,8 @@ def test_the_callback_tells_a_completion(client: httpx.Client, hooks: Receiver) 
     assert (body["task_id"], body["status"], body["error"]) == (task_id, "COMPLETED", None)
     assert set(body["result"]) == {"name", "parameters", "completed_at", "result_data"}
     assert (body["result"]["name"], body["result"]["parameters"]) == ("nightly report", parameters)
+    assert body["result"]["result_data"] == {"steps": 2}
+    assert body["result"]["completed_at"] == body["completed_at"]
     assert datetime.fromisoformat(body["completed_at"]).tzinfo
 
 
@@ -130,7 +132,9 @@ def test_the_callback_tells_a_failure(client: httpx.Client, hooks: Receiver) -> 
 
     body = told(hooks, "/failed")
 
-    assert (body["task_id"], body["status"]) == (task_id, "FAILED")
+    assert set(body) == {"task_id", "status", "result", "error", "completed_at"}
+    assert (body["task_id"], body["status"], body["result"]) == (task_id, "FAILED", None)
+    assert datetime.fromisoformat(body["completed_at"]).tzinfo
     assert "Step 2 of 3 failed" in body["error"]
     state = client.get(f"/api/tasks/{task_id}/state").json()
     assert (state["status"], state["message"]) == ("FAILED", body["error"])

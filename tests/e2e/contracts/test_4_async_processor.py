@@ -51,6 +51,15 @@ def test_a_mail_is_sent(shared_run: LocalRun, client: httpx.Client, path: str) -
     assert (mail["Subject"], mail["BodyText"]) == ("Grüße", "One line,\nand another.")
 
 
+def test_it_is_processing_meanwhile(client: httpx.Client) -> None:
+    task_id = client.post("/tasks", json={"task_type": "sleep", "payload": {"seconds": 3}}).json()["task_id"]
+
+    processing = poll(client, f"/tasks/{task_id}", lambda task: task["status"] == "processing")
+
+    assert processing == {"task_id": task_id, "status": "processing"}
+    assert poll(client, f"/tasks/{task_id}", is_over)["status"] == "completed"
+
+
 @pytest.fixture
 def sandbox(shared_run: LocalRun) -> Iterator[None]:
     """SES as a new account has it: recipients must be verified too."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
+import uuid
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +14,18 @@ import pytest
 from tests.e2e.contracts.polling import poll
 from tests.e2e.local_run import receiver
 from tests.support.receiver import a_receiver
+from tests.support.runs import most_at_once
 
 if TYPE_CHECKING:
     import httpx
 
     from tests.support.receiver import Connection
+    from tests.support.runs import Run
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+KNOWN_SECONDS = 6
+"""After so long every worker has heard of a limit: it asks every five seconds."""
 
 
 def submit(client: httpx.Client, kind: str, body: dict[str, Any]) -> str:
@@ -95,6 +102,32 @@ def test_an_unknown_id_is_not_found(client: httpx.Client) -> None:
 )
 def test_what_makes_no_sense_is_refused(client: httpx.Client, kind: str, body: dict[str, Any]) -> None:
     assert client.post(f"/api/v1/task/{kind}", json=body).status_code == 422
+
+
+def run_of(client: httpx.Client, task_id: str) -> Run:
+    """From when to when it ran: that system had no word for it."""
+    task = client.get(f"/v1/tasks/{task_id}").json()
+    assert task["attempt"] == 1, "to be held back is no attempt"
+    return datetime.fromisoformat(task["started_at"]), datetime.fromisoformat(task["finished_at"])
+
+
+def test_a_task_starts_only_while_each_of_its_dimensions_is_below_its_limit(client: httpx.Client) -> None:
+    account, cluster = f"account:{uuid.uuid4()}", f"cluster-{uuid.uuid4()}"
+    # By the operator, while everything runs: that system had its limits in its configuration.
+    client.put(f"/v1/limits/{cluster}", json={"max_concurrent": 2}).raise_for_status()
+    client.put(f"/v1/limits/{account}", json={"max_concurrent": 1}).raise_for_status()
+    time.sleep(KNOWN_SECONDS)
+
+    def one(*keys: str) -> str:
+        return submit(client, "non_blocking_long_running_task", {"duration": 1, "throttle_keys": [cluster, *keys]})
+
+    of_account = [one(account) for _ in range(3)]
+    of_others = [one("connector:7") for _ in range(3)]
+
+    for task_id in of_account + of_others:
+        assert result(client, task_id)["status"] == "completed"
+    assert most_at_once([run_of(client, task_id) for task_id in of_account]) == 1
+    assert most_at_once([run_of(client, task_id) for task_id in of_account + of_others]) == 2
 
 
 @pytest.mark.long

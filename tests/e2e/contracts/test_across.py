@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,12 +24,14 @@ SUBMISSIONS: dict[str, Submission] = {
     "task-throttler": ("/api/v1/task/greeting", {"name": "Ada"}),
 }
 WORDS = {
+    "pull-broker": {"task_id", "status", "result"},
     "task-queue": {"id", "task_type", "input_data", "status", "result", "priority", "created_at", "updated_at"},
     "task-execution": {"task_id", "status", "progress", "message"},
     "async-processor": {"task_id", "status"},
     "task-throttler": {"task_id", "status", "result"},
 }
 ROUTES = {
+    "pull-broker": "/result/{}",
     "task-queue": "/tasks/{}",
     "task-execution": "/api/tasks/{}/state",
     "task-throttler": "/api/v1/task/result/{}",
@@ -54,6 +57,36 @@ def test_a_task_answers_in_the_words_of_its_contract_through_every_route(client:
         assert in_full["result"] == result
     else:
         assert in_full["result"] is not None
+
+
+def test_an_external_workers_task_answers_in_its_own_words_too(client: httpx.Client) -> None:
+    function = f"across-{uuid.uuid4().hex[:8]}"
+    task_id = client.post("/enqueue", json={"function": function, "data": [1]}).json()["task_id"]
+    assert client.get("/get_task", params={"function": function, "wait": 20}).json()["task_id"] == task_id
+
+    # While it is worked on the words are other ones than those of the routes
+    processing = {"task_id": task_id, "status": "processing", "result": None}
+    assert [client.get(route.format(task_id)).json() for route in ROUTES.values()] == [processing] * len(ROUTES)
+    in_full = client.get(f"/v1/tasks/{task_id}").json()
+    assert (in_full["status"], in_full["contract"], in_full["type"]) == ("running", "pull-broker", function)
+
+    client.post("/submit_result", json={"task_id": task_id, "result": 1}).raise_for_status()
+    completed = {"task_id": task_id, "status": "completed", "result": 1}
+    assert [client.get(route.format(task_id)).json() for route in ROUTES.values()] == [completed] * len(ROUTES)
+
+
+def test_a_worker_of_the_pull_broker_does_what_was_submitted_elsewhere(client: httpx.Client) -> None:
+    function = f"across-{uuid.uuid4().hex[:8]}"
+    client.post("/v1/task-types", json={"name": function}).raise_for_status()
+    queued = client.post("/tasks/", json={"task_type": function, "input_data": {"n": 1}, "priority": 4}).json()["id"]
+    first = submit(client, type=function, payload=[2, "two"], priority=5)
+
+    works = [client.get("/get_task", params={"function": function, "wait": 20}).json() for _ in range(2)]
+
+    assert [(work["task_id"], work["data"]) for work in works] == [(first, [2, "two"]), (queued, [{"n": 1}])]
+    client.post("/submit_result", json={"task_id": queued, "result": {"done": True}}).raise_for_status()
+    ended = client.get(f"/tasks/{queued}").json()
+    assert (ended["status"], json.loads(ended["result"])) == ("completed", {"done": True})
 
 
 @pytest.mark.parametrize("contract", ROUTES)
