@@ -62,26 +62,28 @@ class ManageLimits:
         higher now, else when they come to start. Who waits and need not any more is let go until ``enough``; the
         sweeper goes on with the rest.
         """
-        for _ in range(TRIES):
-            before = self._control.limits([key]).get(key)
-            limit = self._new(before, key, max_concurrent, rate)
-            faster = before is not None and _is_faster(before.limit.rate, rate)
+        for number in range(TRIES):
+            state = self._control.limits([key]).get(key)
+            before = None if state is None else state.limit
+            limit = self._new(before, key, max_concurrent, rate, number)
+            faster = before is not None and _is_faster(before.rate, rate)
             if faster:
                 self._control.note_waiting(key, self._clock.now() + NOTED_MS)
-            if self._control.put_limit(limit, restart=before is None or before.limit.rate != rate):
+            if self._control.put_limit(limit, before=before):
                 break
         else:
             raise Contended(f"the limit of {key} is being changed by others")
-        state = LimitState(limit=limit, in_use=before.in_use if before else 0)
+        state = LimitState(limit=limit, in_use=state.in_use if state else 0)
         if faster:
             self._void(key, state, enough)
         self._wake(key, state, enough)
         return state
 
-    def _new(self, before: LimitState | None, key: str, max_concurrent: int | None, rate: Rate | None) -> Limit:
-        if before is not None and before.limit.rate == rate:
-            return replace(before.limit, max_concurrent=max_concurrent)
-        since = max(self._clock.now() + CLOCKS_APART_MS, before.limit.since + 1 if before else 0)
+    def _new(self, before: Limit | None, key: str, max_concurrent: int | None, rate: Rate | None, number: int) -> Limit:
+        """What is to hold. Whoever had set one that is gone may have a clock that is ahead: so later each time."""
+        if before is not None and before.rate == rate:
+            return replace(before, max_concurrent=max_concurrent)
+        since = max(self._clock.now() + (number + 1) * CLOCKS_APART_MS, before.since + 1 if before else 0)
         return Limit(key=key, max_concurrent=max_concurrent, rate=rate, since=since)
 
     def remove(self, key: str, enough: Callable[[], bool]) -> None:

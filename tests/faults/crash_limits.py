@@ -11,6 +11,7 @@ from tests.faults.clock import SharedClock
 from tests.faults.crash_scenarios import dying
 from tests.faults.crash_trial import MINUTE_MS, Trial
 from tests.faults.recovery import drain
+from tests.support.limits import set_limit
 
 KEY: Final = "account:7"
 PATH: Final = f"/v1/limits/{KEY}"
@@ -141,7 +142,7 @@ def wakes_who_waits_though_there_is_room(trial: Trial) -> Sequence[Task]:
     """Whoever raised the limit had no time to wake them."""
     tasks = _waiting(trial)
     limit = trial.services.control.limits([KEY])[KEY].limit
-    trial.services.control.put_limit(limit.__class__(key=KEY, max_concurrent=5, since=limit.since), restart=False)
+    set_limit(trial.services.control, limit.__class__(key=KEY, max_concurrent=5, since=limit.since))
     trial.dies("sweep")
     return tasks
 

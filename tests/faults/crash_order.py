@@ -11,6 +11,7 @@ from tests.faults.crash_trial import Trial
 from tests.faults.crash_worker import lost
 from tests.faults.plans import Fault, always, no_faults
 from tests.faults.recovery import drain
+from tests.support.limits import set_limit
 
 KEY: Final = "account:8"
 CLUSTER: Final = "cluster:8"
@@ -64,7 +65,7 @@ def sends_the_first_who_must_run_alone(trial: Trial) -> Sequence[Task]:
     drain(trial.services)
     assert trial.installation.task(first).line == f"limit:{KEY}"
     limit = trial.services.control.limits([KEY])[KEY].limit
-    trial.services.control.put_limit(limit.__class__(key=KEY, max_concurrent=1, since=limit.since), restart=False)
+    set_limit(trial.services.control, limit.__class__(key=KEY, max_concurrent=1, since=limit.since))
     newcomer = trial.submit(throttle_keys=(KEY,))
     trial.dies("work")
     return [first, newcomer]

@@ -53,9 +53,9 @@ class FaultyControl:
     def forget_pause(self, pause: Pause) -> bool:
         return self._decide("pauses", (), lambda: self._control.forget_pause(pause))
 
-    def put_limit(self, limit: Limit, *, restart: bool) -> bool:
+    def put_limit(self, limit: Limit, *, before: Limit | None) -> bool:
         def act() -> bool:
-            kept = self._control.put_limit(limit, restart=restart)
+            kept = self._control.put_limit(limit, before=before)
             if kept:
                 self._restraints.is_limited(limit.key, limit)
             return kept

@@ -34,9 +34,8 @@ class Restraints:
         self._must = must
         self._missed: dict[int, int] = {}
         """When a process last was refused an answer, or its clock was set: from then on it may go by the old."""
-        self._sinces: set[tuple[str, int]] = set()
-        self._vague: set[str] = set()
-        """Keys whose rate was set by two at once: which one's slots are valid is for them to know."""
+        self._sinces: Counter[str] = Counter()
+        """Since when the last rate of a key holds, though it may have been removed."""
         self._starts: dict[str, list[int]] = {key: [] for key in KEYS}
         self._to_begin: set[tuple[str, int]] = set()
         """Runs that have been claimed, and whose handlers have not begun."""
@@ -52,16 +51,16 @@ class Restraints:
         self.standing.settled(key)
         if limit is None or old is None or old.rate != limit.rate:
             self._starts[key] = []
-            if limit is not None and ((key, limit.since) in self._sinces or (old and limit.since <= old.since)):
-                self._vague.add(key)
+            if limit is not None:
+                self._must(limit.since > self._sinces[key], f"{limit} makes slots hold that an earlier one gave")
         if limit is not None:
-            self._sinces.add((key, limit.since))
+            self._sinces[key] = limit.since
 
     def has_no_gaps(self, key: str, limit: Limit) -> None:
         """Time slots behind given-up ones are void; the rate is what it was, and so are the starts that it counts."""
         self.decided.has_no_gaps(key, limit)
         self.standing.owes(key)
-        self._sinces.add((key, limit.since))
+        self._sinces[key] = limit.since
 
     def misses(self, number: int) -> None:
         """A process did not hear what it asked for, or its clock was set."""
@@ -135,7 +134,7 @@ class Restraints:
             if _is_early(claim, limit):
                 wrong = f"begins before its time slot at {message.reserved_at}"
         slots = {key: self._slot(claim, limit) for key, limit in known.items()}
-        found = {key: slot for key, slot in slots.items() if slot is not None and key not in self._vague}
+        found = {key: slot for key, slot in slots.items() if slot is not None}
         return Judged(who=who, wrong=wrong, slots=found, since={key: self.decided.limits[key].since for key in found})
 
     def _slot(self, claim: Claim, limit: Limit) -> int | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tasklane.adapters.declarations import StoredDeclarations
-from tasklane.adapters.limits import gaps_update, limit_key, limit_of, limit_update
+from tasklane.adapters.limits import gaps_update, limit_key, limit_of, limit_update, removal
 from tasklane.adapters.reservations import StoredReservations
 from tasklane.adapters.table import ask, batch_get, is_refusal, unavailable
 from tasklane.ports import Pause
@@ -79,16 +79,15 @@ class DynamoDbControlStore(StoredDeclarations, StoredReservations):
             return False
         return True
 
-    def put_limit(self, limit: Limit, *, restart: bool) -> bool:
+    def put_limit(self, limit: Limit, *, before: Limit | None) -> bool:
         """See ControlStore. First the entry in the list: a limit that is not in it could not be found again."""
         entry = {"pk": {"S": LIMITS}, "sk": {"S": limit.key}}
         ask(lambda: self._client.put_item(TableName=self._table, Item=entry))
-        return self._unless_refused(**limit_update(limit, restart=restart)) is not None
+        return self._unless_refused(**limit_update(limit, before)) is not None
 
     def remove_limit(self, key: str) -> None:
         """See ControlStore. The item stays while tasks count towards it, and after: it is small."""
-        update = limit_update(Limit(key=key), restart=True)
-        ask(lambda: self._client.update_item(TableName=self._table, **update))
+        ask(lambda: self._client.update_item(TableName=self._table, **removal(key)))
         entry = {"pk": {"S": LIMITS}, "sk": {"S": key}}
         ask(lambda: self._client.delete_item(TableName=self._table, Key=entry))
 

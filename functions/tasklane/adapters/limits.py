@@ -13,7 +13,7 @@ a worker that dies leaves nothing to be put right but the record itself.
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +34,7 @@ CONFLICTS: Final = 8
 CONFLICT_PAUSE_SECONDS: Final = 0.02
 _RATE: Final = ("rate_count", "rate_period_ms", "rate_burst")
 FREE: Final = "free_ranges"
+_IS_LIMITED: Final = "(attribute_exists(#max_concurrent) OR attribute_exists(#rate_count))"
 _RESERVED: Final = ("next_at", FREE, "given_up", "kept_since", "kept_until")
 
 
@@ -112,28 +113,51 @@ def key_of(item: Item) -> str:
     return key.removeprefix("limit:")
 
 
-def limit_update(limit: Limit, *, restart: bool) -> dict[str, Any]:
+def limit_update(limit: Limit, before: Limit | None) -> dict[str, Any]:
     """UpdateItem's arguments that make an item say what ``limit`` says, and leave its count alone.
 
-    Without ``restart`` it applies where the rate is that already.
+    They apply where the rate is that of ``before``, if it stays so, and else where nobody has set one since then. A key
+    that was limited once remembers ``since``: time slots of that time would hold again by an earlier one.
     """
-    rate: Item = {}
-    if limit.rate is not None:
-        numbers = (limit.rate.count, limit.rate.period_ms, limit.rate.burst)
-        rate = {name: {"N": str(value)} for name, value in zip(_RATE, numbers, strict=True)}
-    values: Item = rate | ({"since": {"N": str(limit.since)}} if restart else {})
-    if limit.max_concurrent is not None:
-        values["max_concurrent"] = {"N": str(limit.max_concurrent)}
-    gone = [name for name in ("max_concurrent", *_RATE) if name not in values] + (list(_RESERVED) if restart else [])
-    parts = [f"SET {', '.join(f'#{name} = :{name}' for name in values)}"] if values else []
-    parts += [f"REMOVE {', '.join(f'#{name}' for name in gone)}"] if gone else []
-    same = [f"#{name} = :{name}" if name in rate else f"attribute_not_exists(#{name})" for name in _RATE]
+    fields = {**dict.fromkeys(_RESERVED), **_fields(limit), "since": limit.since}
+    if before is not None and before.rate == limit.rate:
+        fields = _fields(limit)
+        rate = {name: value for name, value in fields.items() if name in _RATE}
+        parts = [f"attribute_not_exists(#{name})" if rate[name] is None else f"#{name} = :{name}" for name in rate]
+        condition = " AND ".join(["#since >= :before", _IS_LIMITED, *parts])
+    elif before is not None:
+        condition = f"#since = :before AND #since < :since AND {_IS_LIMITED}"
+    else:
+        condition = f"NOT {_IS_LIMITED} AND (attribute_not_exists(#since) OR #since < :since)"
+    update = _update(limit.key, fields)
+    update["ExpressionAttributeNames"]["#since"] = "since"
+    if before is not None:
+        update.setdefault("ExpressionAttributeValues", {})[":before"] = {"N": str(before.since)}
+    return {**update, "ConditionExpression": condition}
+
+
+def removal(key: str) -> dict[str, Any]:
+    """UpdateItem's arguments that leave nothing but the count, and ``since``."""
+    return _update(key, {**dict.fromkeys(_RESERVED), **_fields(Limit(key=key))})
+
+
+def _fields(limit: Limit) -> dict[str, int | None]:
+    rate = limit.rate
+    numbers = (None, None, None) if rate is None else (rate.count, rate.period_ms, rate.burst)
+    return {"max_concurrent": limit.max_concurrent, **dict(zip(_RATE, numbers, strict=True))}
+
+
+def _update(key: str, fields: Mapping[str, int | None]) -> dict[str, Any]:
+    """UpdateItem's arguments that set these, and remove those that are None."""
+    values = {f":{name}": {"N": str(value)} for name, value in fields.items() if value is not None}
+    kept = [f"#{name} = :{name}" for name, value in fields.items() if value is not None]
+    gone = [f"#{name}" for name, value in fields.items() if value is None]
+    parts = ([f"SET {', '.join(kept)}"] if kept else []) + ([f"REMOVE {', '.join(gone)}"] if gone else [])
     return {
-        "Key": limit_key(limit.key),
+        "Key": limit_key(key),
         "UpdateExpression": " ".join(parts),
-        "ExpressionAttributeNames": {f"#{name}": name for name in (*values, *gone)},
-        **({"ExpressionAttributeValues": {f":{name}": value for name, value in values.items()}} if values else {}),
-        **({} if restart else {"ConditionExpression": " AND ".join(same)}),
+        "ExpressionAttributeNames": {f"#{name}": name for name in fields},
+        **({"ExpressionAttributeValues": values} if values else {}),
     }
 
 

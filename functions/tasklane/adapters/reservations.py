@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TRIES: Final = 10
 """How often a reservation is tried because somebody else was first."""
+_IS_SINCE: Final = "#since = :since AND attribute_exists(rate_count)"
 PAUSE_SECONDS: Final = 0.01
 
 
@@ -85,7 +86,7 @@ class StoredReservations:
                 TableName=self._table,
                 Key=limit_key(limit.key),
                 UpdateExpression=expression,
-                ConditionExpression=f"{condition} AND #since = :since AND attribute_not_exists({FREE})",
+                ConditionExpression=f"{condition} AND {_IS_SINCE} AND attribute_not_exists({FREE})",
                 ExpressionAttributeNames={"#since": "since"},
                 ExpressionAttributeValues={
                     name: _n(value) for name, value in {**values, ":since": limit.since}.items()
@@ -125,7 +126,7 @@ def _timetable(limit: Limit, item: Item, now: int) -> Timetable:
 def _update(item: Item, table: Timetable) -> dict[str, Any]:
     """UpdateItem's arguments that write a timetable, if the item is still as it was read."""
     read = {name: item[name] for name in ("since", "next_at", FREE) if name in item}
-    conditions = [f"#{name} = :old_{name}" for name in read]
+    conditions = ["attribute_exists(rate_count)", *(f"#{name} = :old_{name}" for name in read)]
     conditions += [f"attribute_not_exists(#{name})" for name in ("next_at", FREE) if name not in item]
     values: Item = {f":old_{name}": value for name, value in read.items()}
     values |= {":next_at": _n(table.next_at), ":given_up": _n(table.given_up)}
@@ -154,7 +155,7 @@ def _ranges(packed: bytes) -> list[tuple[int, int]]:
 
 
 def _is_since(limit: Limit, item: Item) -> bool:
-    return bool(item.get("since") == _n(limit.since))
+    return item.get("since") == _n(limit.since) and "rate_count" in item
 
 
 def _n(value: int) -> dict[str, str]:

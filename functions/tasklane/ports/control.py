@@ -37,11 +37,12 @@ class ControlStore(Protocol):
     def end_pause(self, target: str, now: int) -> Pause | None:
         """Mark a pause as resumed; None where there is none. Raises Unavailable."""
 
-    def put_limit(self, limit: Limit, *, restart: bool) -> bool:
-        """Keep a limit. Raises Unavailable.
+    def put_limit(self, limit: Limit, *, before: Limit | None) -> bool:
+        """Keep a limit in the place of ``before``, which was read; None: there was none. Raises Unavailable.
 
-        ``restart`` forgets the time slots that were reserved; without it ``since`` and what is kept stay as they are.
-        False: without it nothing was kept, since the rate is another by now.
+        With another rate the time slots that were reserved are forgotten, with the same one ``since`` and what is kept
+        stay as they are. False: nothing was kept, since somebody else has set another rate meanwhile; or since there
+        was one once whose ``since`` is not earlier: time slots by it would hold.
         """
 
     def remove_limit(self, key: str) -> None:

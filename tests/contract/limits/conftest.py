@@ -8,6 +8,7 @@ from tasklane.ports import ControlStore, TaskStore
 from tasklane.throttle import Limit, Rate
 from tests.contract.conftest import Adapter, AwsAdapter
 from tests.support.builders import NOW
+from tests.support.limits import set_limit
 
 RATE: Final = Rate(count=10, period_ms=1000)
 
@@ -34,4 +35,4 @@ def control(stores: tuple[TaskStore, ControlStore]) -> ControlStore:
 
 
 def limited(control: ControlStore, key: str, most: int | None) -> None:
-    control.put_limit(Limit(key=key, max_concurrent=most, since=NOW), restart=True)
+    set_limit(control, Limit(key=key, max_concurrent=most, since=NOW))

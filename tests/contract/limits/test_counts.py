@@ -5,10 +5,12 @@ from typing import Final
 
 from tasklane.ports import Blocked, Change, ControlStore, TaskStore
 from tasklane.task import Status, Task
+from tasklane.throttle import Limit
 from tasklane.timing import Timing
 from tasklane.transitions import attempt_failed, completed, renewed
 from tests.contract.limits.conftest import limited
 from tests.support.builders import NOW, a_claim, a_document, a_task, an_error
+from tests.support.limits import set_limit
 
 TIMING: Final = Timing()
 
@@ -152,7 +154,7 @@ def test_a_limit_may_change_and_go_while_its_tasks_run(store: TaskStore, control
     assert control.limits(["a"]) == {}
     assert store.save([ended(running[2])]) == [True]
     started(store, tasks[3], "a")
-    limited(control, "a", 2)
+    set_limit(control, Limit(key="a", max_concurrent=2, since=NOW + 1))
     assert in_use(control, "a") == [1]
 
 

@@ -7,6 +7,7 @@ from tasklane.ports import ControlStore
 from tasklane.throttle import Limit, LimitState, Rate
 from tests.contract.limits.conftest import RATE, limited
 from tests.support.builders import NOW
+from tests.support.limits import set_limit
 
 KEPT_UNTIL = NOW + 10_000
 INTERVAL_MS = 105
@@ -18,7 +19,7 @@ def of(control: ControlStore, key: str = "a") -> LimitState:
 
 def with_slots(control: ControlStore, count: int = 1000, rate: Rate = RATE) -> Limit:
     limit = Limit(key="a", rate=rate, since=NOW)
-    control.put_limit(limit, restart=True)
+    set_limit(control, limit)
     control.reserve(limit, NOW, count)
     return limit
 
@@ -83,7 +84,7 @@ def test_gaps_are_not_closed_by_another_rate_or_where_nothing_would_come_sooner(
 
     control.reserve(limit, NOW, 1000)
     assert control.close_gaps(replace(limit, since=NOW - 1, kept_until=KEPT_UNTIL), NOW + 1) is None
-    control.put_limit(Limit(key="a", max_concurrent=3, since=NOW), restart=True)
+    set_limit(control, Limit(key="a", max_concurrent=3, since=NOW + 1))
     assert control.close_gaps(replace(limit, kept_until=KEPT_UNTIL), NOW + 1) is None
     control.remove_limit("a")
     assert control.close_gaps(replace(limit, kept_until=KEPT_UNTIL), NOW + 1) is None
@@ -94,9 +95,10 @@ def test_a_new_rate_has_no_gaps_and_keeps_no_slots(control: ControlStore) -> Non
     control.close_gaps(replace(limit, kept_until=KEPT_UNTIL), NOW + 1)
     control.give_up("a", 7)
 
-    control.put_limit(Limit(key="a", rate=RATE, since=NOW + 2), restart=True)
+    new = Limit(key="a", rate=Rate(count=11, period_ms=1000), since=NOW + 2)
+    set_limit(control, new)
 
-    assert of(control) == LimitState(limit=Limit(key="a", rate=RATE, since=NOW + 2), in_use=0)
+    assert of(control) == LimitState(limit=new, in_use=0)
 
 
 def test_another_number_at_once_leaves_slots_and_gaps_as_they_are(control: ControlStore) -> None:
@@ -105,7 +107,7 @@ def test_another_number_at_once_leaves_slots_and_gaps_as_they_are(control: Contr
     control.give_up("a", 7)
     assert closed is not None
 
-    control.put_limit(replace(limit, max_concurrent=3), restart=False)
+    set_limit(control, replace(limit, max_concurrent=3))
 
     assert of(control).limit == replace(closed, max_concurrent=3), "by who had read it before the gaps were closed, too"
     assert of(control).given_up == 7

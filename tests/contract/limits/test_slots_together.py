@@ -9,6 +9,7 @@ from tasklane.throttle import Limit, Rate
 from tasklane.timetable import Changed, Granted, SlotRequest
 from tests.contract.limits.conftest import RATE
 from tests.support.builders import NOW
+from tests.support.limits import set_limit
 
 FIVE = Rate(count=5, period_ms=1000)
 LIMITS = {
@@ -20,7 +21,7 @@ LIMITS = {
 
 def kept(control: ControlStore) -> None:
     for limit in LIMITS.values():
-        control.put_limit(limit, restart=True)
+        set_limit(control, limit)
 
 
 def slots(control: ControlStore, count: int, *keys: str) -> list[int]:
@@ -54,7 +55,7 @@ def test_once_what_was_free_is_over_slots_follow_one_another_again(control: Cont
 
 def test_a_rate_that_is_another_by_now_gives_nothing_and_takes_nothing(control: ControlStore) -> None:
     kept(control)
-    control.put_limit(replace(LIMITS["b"], since=NOW + 1), restart=True)
+    set_limit(control, Limit(key="b", rate=RATE, since=NOW + 1))
 
     answers = control.reserve_together(
         LIMITS, [SlotRequest(keys=keys, at=NOW) for keys in (("all", "b"), ("all", "a"), ("all", "a"))]
@@ -73,10 +74,10 @@ def test_a_new_rate_has_no_free_time_left(control: ControlStore) -> None:
     kept(control)
     slots(control, 3, "all", "a")
 
-    new = replace(LIMITS["all"], since=NOW + 1)
-    control.put_limit(new, restart=True)
+    new = Limit(key="all", rate=FIVE, since=NOW + 1)
+    set_limit(control, new)
 
-    assert control.reserve(new, NOW, 2) == [NOW, NOW + 105]
+    assert control.reserve(new, NOW, 2) == [NOW, NOW + 210]
 
 
 def test_closed_gaps_leave_no_free_time_before_what_is_kept(control: ControlStore) -> None:

@@ -10,6 +10,7 @@ from tasklane.task import Status
 from tasklane.throttle import Limit
 from tests.support.builders import NOW
 from tests.support.installation import Installation
+from tests.support.limits import set_limit
 from tests.unit.throttle.conftest import Peak, in_use, limit, statuses, submitted, told_of
 
 
@@ -27,7 +28,7 @@ def test_a_newcomer_does_not_overtake_who_waits(home: Installation, peak: Peak) 
     limit(home, "a", 0)
     first = submitted(home, 3, ["a"])
     home.work()
-    home.control.put_limit(Limit(key="a", max_concurrent=1, since=NOW), restart=False)
+    set_limit(home.control, Limit(key="a", max_concurrent=1, since=NOW))
     late = submitted(home, 1, ["a"])
 
     home.work()
@@ -57,7 +58,7 @@ def test_the_sweeper_wakes_whom_nobody_woke(home: Installation, peak: Peak) -> N
     limit(home, "a", 0)
     tasks = submitted(home, 4, ["a"])
     home.work()
-    home.control.put_limit(Limit(key="a", max_concurrent=2, since=NOW), restart=False)
+    set_limit(home.control, Limit(key="a", max_concurrent=2, since=NOW))
 
     home.sweep()
     assert home.queues.depth(3) == 2

@@ -12,6 +12,7 @@ from tasklane.message import TaskMessage
 from tasklane.task import Status, Task
 from tasklane.throttle import Limit, Rate, TimeSlot
 from tests.support.installation import Installation
+from tests.support.limits import set_limit
 from tests.support.waiting import never
 
 SLOW = Rate(count=1, period_ms=3_600_000)
@@ -84,7 +85,7 @@ def test_no_limit_lets_everybody_go(home: Installation) -> None:
 
 def test_slots_by_a_rate_that_somebody_with_a_fast_clock_has_set_hold(home: Installation) -> None:
     """By the worker's clock they were reserved before that rate was set: void, they would be given anew, later ones."""
-    home.control.put_limit(Limit(key="a", rate=SLOW, since=home.clock.now() + 2000), restart=True)
+    set_limit(home.control, Limit(key="a", rate=SLOW, since=home.clock.now() + 2000))
     (task,) = put_off(home, count=1)
 
     home.clock.advance(((task.reserved_at or 0) - home.clock.now()) / 1000)

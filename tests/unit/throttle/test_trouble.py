@@ -12,6 +12,7 @@ from tasklane.throttle import Limit, Rate
 from tests.support.builders import NOW
 from tests.support.dying import work_and_die
 from tests.support.installation import Installation
+from tests.support.limits import set_limit
 from tests.support.waiting import never
 from tests.unit.throttle.conftest import limit, statuses, submitted
 
@@ -99,7 +100,7 @@ def test_who_waits_though_nobody_has_noted_it_is_found_when_due(
     with monkeypatch.context() as patch:
         patch.setattr(home.control, "note_waiting", lambda *_: None)
         home.work()
-    home.control.put_limit(Limit(key="a", max_concurrent=1, since=NOW), restart=False)
+    set_limit(home.control, Limit(key="a", max_concurrent=1, since=NOW))
 
     minutes_go_by(home, 10)
 
@@ -134,7 +135,7 @@ def test_every_key_has_its_turn_in_a_sweep_that_is_short(home: Installation, mon
 
     monkeypatch.setattr(home.store, "in_line", noted)
     for n in range(6):
-        home.control.put_limit(Limit(key=f"k{n}", max_concurrent=1, since=NOW), restart=False)
+        set_limit(home.control, Limit(key=f"k{n}", max_concurrent=1, since=NOW))
     for _ in range(100):
         home.services.limits.sweep(a_moment())
 

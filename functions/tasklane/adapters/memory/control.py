@@ -44,6 +44,7 @@ class MemoryControlStore(MemoryDeclarations):
         self._in_use: Counter[str] = Counter()
         self._timetables: dict[str, Timetable] = {}
         self._given_up: Counter[str] = Counter()
+        self._sinces: Counter[str] = Counter()
         self._waited_for: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -68,18 +69,21 @@ class MemoryControlStore(MemoryDeclarations):
                 self._pauses[target] = replace(there, resumed_at=now)
             return self._pauses.get(target)
 
-    def put_limit(self, limit: Limit, *, restart: bool) -> bool:
+    def put_limit(self, limit: Limit, *, before: Limit | None) -> bool:
         """See ControlStore."""
         with self._lock:
             there = self._limits.get(limit.key)
-            if restart:
+            if before is not None and before.rate == limit.rate:
+                if there is None or there.rate != limit.rate:
+                    return False
+                limit = replace(there, max_concurrent=limit.max_concurrent)
+            elif (there and there.since) != (before and before.since) or self._sinces[limit.key] >= limit.since:
+                return False
+            else:
                 self._timetables.pop(limit.key, None)
                 self._given_up.pop(limit.key, None)
-            elif (there.rate if there else None) != limit.rate:
-                return False
-            elif there is not None:
-                limit = replace(there, max_concurrent=limit.max_concurrent)
             self._limits[limit.key] = limit
+            self._sinces[limit.key] = limit.since
             return True
 
     def remove_limit(self, key: str) -> None:
@@ -142,8 +146,9 @@ class MemoryControlStore(MemoryDeclarations):
                 return None
             self._timetables[limit.key] = Timetable(there.rate, next_at)
             self._given_up.pop(limit.key, None)
+            self._sinces[limit.key] = max(now, there.since + 1)
             self._limits[limit.key] = replace(
-                there, since=max(now, there.since + 1), kept_since=there.since, kept_until=limit.kept_until
+                there, since=self._sinces[limit.key], kept_since=there.since, kept_until=limit.kept_until
             )
             return self._limits[limit.key]
 
