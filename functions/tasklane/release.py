@@ -141,7 +141,12 @@ class Release:
         """Where each of them goes; without those that stay where they are."""
         now = self._clock.now()
         limits = self._limits_of(tasks)
-        lines = {one: limit_line(key) for one, some in limits.items() if (key := _longest_waited_for(some))}
+        by_id = {task.id: task for task in tasks}
+        lines = {
+            one: limit_line(key)
+            for one, some in limits.items()
+            if not _waits_for_a_timetable(by_id[one], some) and (key := _longest_waited_for(some))
+        }
         reserved = self._reserve(tasks, {one: _limits(some) for one, some in limits.items() if one not in lines}, now)
         lines |= {one: limit_line(key) for one, key in reserved.full.items()}
         self._lines.note(lines.values())
@@ -206,6 +211,13 @@ def _longest_waited_for(states: Sequence[LimitState]) -> str | None:
     """Of the keys that limit how many run at once the one with the least room; None: there is none of these."""
     rooms = [(state.room, state.limit.key) for state in states if state.room is not None]
     return min(rooms)[1] if rooms else None
+
+
+def _waits_for_a_timetable(task: Task, states: Sequence[LimitState]) -> bool:
+    """True for who stands in line since a timetable is full: called from another line, he would find it full again."""
+    key = limit_key(task.line or "")
+    rated = [state for state in states if state.limit.rate is not None]
+    return len(rated) > 1 and any(state.limit.key == key and state.room is None for state in rated)
 
 
 def _has_slot(task: Task, limits: Sequence[Limit], now: int) -> bool:

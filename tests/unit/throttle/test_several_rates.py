@@ -13,7 +13,7 @@ from tasklane.starter import Starter
 from tasklane.task import Status, Task
 from tasklane.throttle import LEAD_MS, Rate
 from tests.support.installation import Installation
-from tests.unit.throttle.conftest import told_of, work_off
+from tests.unit.throttle.conftest import limit, told_of, work_off
 
 TEN: Final = Rate(count=10, period_ms=1000)
 FIVE: Final = Rate(count=5, period_ms=1000)
@@ -247,3 +247,25 @@ def test_who_was_held_back_waits_there_too_and_nobody_is_told_of_it(home: Instal
 
     assert home.store.in_line(limit_line("slow"), 100) == [task.id for task in tasks[1 + small :]]
     assert told_of(home, "slow") == []
+
+
+def test_who_waits_for_room_in_a_timetable_does_not_go_from_line_to_line(home: Installation, small: int) -> None:
+    """The other key limits how many run at once, too: called from its line, they would find the timetable still full."""
+    limit(home, "cluster", 5, TEN)
+    put(home, slow=SLOW)
+    tasks = submitted(home, 40, "cluster", "slow")
+    for _ in range(3):
+        work_off(home)
+        home.clock.advance(1)
+    assert home.store.in_line(limit_line("slow"), 100) == [task.id for task in tasks[1 + small :]]
+    home.store.saved.clear()
+
+    for _ in range(3):
+        home.clock.advance(60)
+        home.sweep()
+        work_off(home)
+
+    changes = [change for some in home.store.saved for change in some if change.after.status.waiting]
+    moved = [change.after.line for change in changes if change.after.line != change.before.line]
+    assert moved == [rate_line("slow")] * len(moved)
+    assert 2 <= len(moved) <= 3
