@@ -250,7 +250,7 @@ def test_who_was_held_back_waits_there_too_and_nobody_is_told_of_it(home: Instal
 
 
 def test_who_waits_for_room_in_a_timetable_does_not_go_from_line_to_line(home: Installation, small: int) -> None:
-    """The other key limits how many run at once, too: called from its line, they would find the timetable still full."""
+    """The other key limits how many run at once, too: called from its line, they would find it still full."""
     limit(home, "cluster", 5, TEN)
     put(home, slow=SLOW)
     tasks = submitted(home, 40, "cluster", "slow")
