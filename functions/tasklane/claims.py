@@ -164,7 +164,7 @@ class Claims:
         return Claimings(
             claimed=tuple(Claimed(task=task, at=times.get(task.id)) for task in claimed.values()),
             unhandled=frozenset(again),
-            contended=frozenset(s.message for s, a in pairs if isinstance(a, Contended)),
+            contended=frozenset(s.message for s, a in pairs if isinstance(a, Contended)) | plan.contended,
             refused=refused,
             waited_for=_by_key(behind),
         )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tasklane.errors import Unavailable
+from tasklane.errors import Contended, Unavailable
 from tasklane.line import limit_line
 from tasklane.message import TaskMessage
 from tasklane.ports import Clock, ControlStore, TaskStore
@@ -43,6 +43,8 @@ class Plan:
     tasks: dict[str, Task] = field(default_factory=dict)
     """Records, as they were before their time slots were reserved."""
     unhandled: set[TaskMessage] = field(default_factory=set)
+    contended: set[TaskMessage] = field(default_factory=set)
+    """Those of them that others kept from their time slots, by being faster again and again."""
 
 
 class Limiter:
@@ -62,9 +64,10 @@ class Limiter:
         try:
             for _ in range(ROUNDS):
                 left = self._judge(left, plan) if left else []
-        except Unavailable:
+        except Unavailable as exc:
             done = {start.message for start in plan.starts} | plan.behind.keys() | plan.later.keys()
             left = [message for message in left if message not in done]
+            plan.contended |= set(left) if isinstance(exc, Contended) else set()
         plan.unhandled |= set(left)
         return plan
 

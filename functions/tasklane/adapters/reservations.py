@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TRIES: Final = 10
 """How often a reservation is tried because somebody else was first."""
 _IS_SINCE: Final = "#since = :since AND attribute_exists(rate_count)"
-PAUSE_SECONDS: Final = 0.01
+PAUSE_SECONDS: Final = 0.03
 
 
 class StoredReservations:

@@ -8,6 +8,7 @@ import pytest
 from tasklane.errors import Contended, Unavailable
 from tasklane.ports import Blocked, Claim
 from tasklane.task import Status, Task
+from tasklane.throttle import Rate
 from tests.support.installation import Installation
 from tests.unit.throttle.conftest import Peak, in_use, limit, statuses, submitted
 
@@ -71,3 +72,25 @@ def test_a_slot_that_others_contend_for_is_told_of_again(home: Installation, pea
 
     assert statuses(home, tasks) == [Status.COMPLETED] * 2
     assert in_use(home, "a") == 0
+
+
+@pytest.mark.parametrize("keys", [("a",), ("a", "b")])
+def test_one_that_others_keep_from_its_time_slot_is_announced_again_at_once(
+    home: Installation, peak: Peak, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
+) -> None:
+    for key in "ab":
+        limit(home, key, rate=Rate(count=10, period_ms=1000))
+    tasks = submitted(home, 2, keys)
+    (other,) = submitted(home, 1, [])
+
+    def among_others(*_: object) -> None:
+        raise Contended("others came in between")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(home.control, "reserve" if len(keys) == 1 else "reserve_together", among_others)
+        report = home.work()
+
+    assert report.unhandled == frozenset()
+    assert statuses(home, [*tasks, other]) == [Status.PENDING, Status.PENDING, Status.COMPLETED]
+    home.work()
+    assert statuses(home, tasks) == [Status.COMPLETED] * 2
