@@ -19,7 +19,7 @@ PATH: Final = f"/v1/limits/{KEY}"
 
 @dying(
     "worker",
-    "Limiter._limits_of control.limits",
+    "Limiter._read control.limits",
     "Limiter._line_before store.in_line",
     "Claims._claim store.claim",
     "Lines.note control.note_waiting",
