@@ -182,6 +182,7 @@ class Claims:
             if start.takes
             else timing.moved_due(message.due_at, until, self._timing),
             takes=start.takes,
+            starts_at=start.at,
             known=known,
         )
 

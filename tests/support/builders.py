@@ -159,7 +159,13 @@ def a_message(task: Task | None = None, **changes: Any) -> TaskMessage:
 
 
 def a_claim(
-    task: Task, *, now: int = NOW + 1000, due_at: int | None = None, takes: tuple[str, ...] = (), **message: Any
+    task: Task,
+    *,
+    now: int = NOW + 1000,
+    due_at: int | None = None,
+    takes: tuple[str, ...] = (),
+    starts_at: int | None = None,
+    **message: Any,
 ) -> Claim:
     """A worker's claim of ``task``, with a lease id of its own."""
     return Claim(
@@ -169,6 +175,7 @@ def a_claim(
         lease_until=now + task.timeout_seconds * 1000 + LEASE_MARGIN_MS,
         due_at=due_at,
         takes=takes,
+        starts_at=starts_at,
     )
 
 

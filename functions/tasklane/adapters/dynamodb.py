@@ -184,7 +184,7 @@ class DynamoDbTaskStore:
             return begun(
                 claim.known,
                 run=claim.message.run,
-                now=claim.now,
+                now=claim.started_at,
                 lease_id=claim.lease_id,
                 lease_until=claim.lease_until,
                 due_at=claim.due_at,

@@ -106,7 +106,7 @@ def claim_write(claim: Claim) -> Write:
     values: Item = {
         "status": {"S": Status.RUNNING.value},
         "run": {"N": str(message.run)},
-        "started_at": {"N": str(claim.now)},
+        "started_at": {"N": str(claim.started_at)},
         "lease_id": {"S": claim.lease_id},
         "lease_until": {"N": str(claim.lease_until)},
     }

@@ -26,6 +26,13 @@ class Claim:
     """The record, where the caller has just read it: a claim with limits need not read it again."""
     takes: tuple[str, ...] = ()
     """The keys towards whose limits the run is to count: all of them have room, or it does not begin."""
+    starts_at: int | None = None
+    """When its handler starts, where that is later: a time slot is waited for in the worker."""
+
+    @property
+    def started_at(self) -> int:
+        """What the record says of the start."""
+        return self.now if self.starts_at is None else max(self.now, self.starts_at)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

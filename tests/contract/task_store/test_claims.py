@@ -28,6 +28,16 @@ def test_a_claim_gives_the_whole_task_as_its_run_begins(store: TaskStore) -> Non
     assert stored(store, task) == claimed
 
 
+def test_a_claim_ahead_of_a_start_knows_when_that_is(store: TaskStore) -> None:
+    ahead, late = a_task(), a_task()
+    kept(store, ahead, late)
+
+    claimed = store.claim([a_claim(ahead, starts_at=NOW + 2000), a_claim(late, starts_at=NOW - 1)])
+
+    assert [task.started_at for task in claimed if isinstance(task, Task)] == [NOW + 2000, NOW + 1000]
+    assert [stored(store, task).started_at for task in (ahead, late)] == [NOW + 2000, NOW + 1000]
+
+
 def test_a_claim_moves_due_only_where_it_says_so(store: TaskStore) -> None:
     stays, moves = a_task(), a_task()
     kept(store, stays, moves)

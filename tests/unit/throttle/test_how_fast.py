@@ -44,6 +44,15 @@ def test_a_near_slot_is_waited_for_in_the_worker(home: Installation, peak: Peak)
     assert home.queues.depth(3) == 0
 
 
+def test_a_task_has_started_when_its_handler_does_and_not_when_its_worker_comes(home: Installation, peak: Peak) -> None:
+    limit(home, "a", rate=Rate(count=10, period_ms=1000))
+    tasks = submitted(home, 3, ["a"])
+    home.work()
+
+    started = sorted(home.task(task).started_at or 0 for task in tasks)
+    assert [at - home.clock.now() - LEAD_MS for at in started] == [0, 105, 210]
+
+
 def test_a_slot_that_was_missed_is_void(home: Installation, peak: Peak) -> None:
     limit(home, "a", rate=Rate(count=1, period_ms=60_000))
     first, second = submitted(home, 2, ["a"])

@@ -98,7 +98,7 @@ class MemoryTaskStore:
         self._tasks[task.id] = begun(
             task,
             run=message.run,
-            now=claim.now,
+            now=claim.started_at,
             lease_id=claim.lease_id,
             lease_until=claim.lease_until,
             due_at=claim.due_at,
