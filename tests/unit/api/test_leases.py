@@ -10,6 +10,7 @@ from api.lease_schemas import LeasesView
 from api.views import TaskTypeView, TaskView
 from tasklane.declaration import Declaration
 from tasklane.errors import Unavailable
+from tasklane.timestamps import rfc3339
 from tests.unit.api.conftest import Installation, the_problem
 
 
@@ -59,6 +60,17 @@ def test_a_task_goes_through_a_workers_hands(api: Installation) -> None:
     assert fetch(api) == []
 
 
+def test_a_worker_may_wish_for_as_much_as_is_allowed(api: Installation) -> None:
+    ids = {api.submitted(type="resize") for _ in range(11)}
+
+    leases = fetch(api, functions=["resize", *"abcdefghi"], max=10, wait_seconds=20, lease_seconds=43_200)
+
+    assert len(leases) == 10
+    assert {lease["id"] for lease in leases} < ids
+    assert {tell(api, lease, "heartbeat").json()["lease_until"] for lease in leases} == {leases[0]["lease_until"]}
+    assert leases[0]["lease_until"] == rfc3339(api.clock.now() + 43_200_000)
+
+
 def test_a_state_is_found_by_the_next_attempt(api: Installation) -> None:
     api.submitted(type="resize")
     (lease,) = fetch(api)
@@ -100,6 +112,9 @@ def test_who_does_not_hold_the_task_is_told_so(api: Installation, what: str, sai
         ({"max": 0}, "/max"),
         ({"wait_seconds": 21}, "/wait_seconds"),
         ({"lease_seconds": 0}, "/lease_seconds"),
+        ({"lease_seconds": 43_201}, "/lease_seconds"),
+        ({"wait_seconds": 20.01}, "/wait_seconds"),
+        ({"wait_seconds": -1}, "/wait_seconds"),
         ({"functions": ["a"] * 11}, "/functions"),
         ({"functions": ["resize "]}, "/functions/0"),
         ({"function": "resize"}, "/function"),
