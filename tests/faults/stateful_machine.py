@@ -8,8 +8,10 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from tasklane.message import TaskMessage
 from tasklane.task import Status
+from tasklane.throttle import Rate
 from tests.faults.stateful_end import Ends
 from tests.faults.stateful_held import Order
+from tests.faults.stateful_lines import KEYS
 from tests.faults.stateful_operators import Operators
 from tests.faults.stateful_ports import Trouble
 from tests.faults.stateful_process import Process
@@ -30,6 +32,7 @@ from tests.faults.stateful_wishes import (
     orders_to_held,
     other_limits,
     outside_words,
+    rates,
     to_start_now,
     troubles,
     wishes,
@@ -49,6 +52,13 @@ class Tasklane(Operators, Ends):
         self.lifts = lifts
         for wish in several:
             self.submit(0, wish, None, held=False)
+
+    @initialize(rates=st.none() | st.tuples(rates, rates), several=st.lists(wishes, min_size=2, max_size=4))
+    def submit_some_with_two_rates(self, rates: tuple[Rate, Rate] | None, several: list[dict[str, Any]]) -> None:
+        for key, rate in zip(KEYS, rates or (), strict=False):
+            self._set_limit(0, key, max_concurrent=None, rate=rate)
+        for wish in several if rates else ():
+            self.submit(0, {**to_start_now(wish, KEYS[0]), "throttle_keys": KEYS}, None, held=False)
 
     @precondition(lambda self: len(self.tasks) < MOST_TASKS)
     @rule(who=numbers, wish=wishes, trouble=troubles, held=holding)

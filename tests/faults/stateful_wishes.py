@@ -47,6 +47,7 @@ outside_words = st.sampled_from(["complete", "complete", "fail", "heartbeat"])
 """What external workers say."""
 targets = st.sampled_from(TARGETS)
 keys = st.sampled_from(KEYS)
+rates = st.sampled_from(RATES)
 _concurrent = {"max_concurrent": st.sampled_from([0, 1, 1, 2]), "rate": st.none()}
 _rated = {"max_concurrent": st.sampled_from([None, None, 1, 2]), "rate": st.sampled_from(RATES)}
 limits = st.fixed_dictionaries(_concurrent) | st.fixed_dictionaries(_rated)
