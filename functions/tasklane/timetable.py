@@ -52,8 +52,8 @@ class Changed(NamedTuple):
 class Timetable:
     """What is free of one key's time (Unix microseconds): all from ``next_at`` on, and the ``free`` ranges before that.
 
-    What is over at the time ``now`` is not. ``given_up`` counts the time slots that tasks will not use which have got
-    earlier ones; ``is_changed`` tells whether anything was taken or given up.
+    What is over at the time ``now`` is not. ``given_up`` counts the time slots that tasks will not use, since they have
+    got others; ``is_changed`` tells whether anything was taken or given up.
     """
 
     def __init__(self, rate: Rate, next_at: int = 0, free: Iterable[tuple[int, int]] = (), *, now: int = 0) -> None:

@@ -88,9 +88,7 @@ class StoredReservations:
                 UpdateExpression=expression,
                 ConditionExpression=f"{condition} AND {_IS_SINCE} AND attribute_not_exists({FREE})",
                 ExpressionAttributeNames={"#since": "since"},
-                ExpressionAttributeValues={
-                    name: _n(value) for name, value in {**values, ":since": limit.since}.items()
-                },
+                ExpressionAttributeValues={name: _n(value) for name, value in values.items()},
                 ReturnValues="UPDATED_OLD",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
