@@ -60,7 +60,11 @@ def reserve_slots(
         times = control.reserve(limits[key], now + min(lead(wanting[one]) for one in ids), len(ids))
         answers |= {one: Granted(times[n], key) if times else Changed(key) for n, one in enumerate(ids)}
     return Reserved(
-        slots={one: TimeSlot(*slot, on[one]) for one, slot in answers.items() if isinstance(slot, Granted)},
+        slots={
+            one: TimeSlot(slot.at, slot.key, on[one], slot.first)
+            for one, slot in answers.items()
+            if isinstance(slot, Granted)
+        },
         full={one: answer.key for one, answer in answers.items() if isinstance(answer, Full)},
         changed=frozenset(answer.key for answer in answers.values() if isinstance(answer, Changed)),
         gaps=frozenset(key for one in requests for key in _given_up(requests[one], answers[one])),
@@ -70,7 +74,7 @@ def reserve_slots(
 def slots_of(tasks: Iterable[Task]) -> dict[str, TimeSlot]:
     """The time slots that these have, by id."""
     return {
-        task.id: TimeSlot(task.reserved_at, rate_key(task.line or "") or "", task.reserved_on)
+        task.id: TimeSlot(task.reserved_at, rate_key(task.line or "") or "", task.reserved_on, task.reserved_first)
         for task in tasks
         if task.reserved_at is not None and task.reserved_on is not None
     }
@@ -80,9 +84,10 @@ def _request(limits: Sequence[Limit], slot: TimeSlot | None, now: int, lead: int
     keys = tuple(limit.key for limit in limits)
     if slot is None:
         return SlotRequest(keys=keys, at=now + lead)
-    holds = [limit.key for limit in limits if is_valid(slot.at, slot.reserved_on, [limit], now)]
+    times = (slot.at, slot.at if slot.first is None else slot.first)
+    holds = [limit.key for limit in limits if all(is_valid(at, slot.reserved_on, [limit], now) for at in times)]
     held_by = tuple(sorted(holds, key=lambda key: key != slot.key))
-    return SlotRequest(keys=keys, at=now + lead, held_at=slot.at, held_by=held_by)
+    return SlotRequest(keys=keys, at=now + lead, held_at=slot.at, held_first=slot.first, held_by=held_by)
 
 
 def _together(

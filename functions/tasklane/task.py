@@ -228,6 +228,8 @@ class Task:
     """The time slot of its next start, where a limit by rate gave it one."""
     reserved_on: int | None = None
     """When that was reserved."""
+    reserved_first: int | None = None
+    """The slot that it keeps by some of its rates, where the one by the others had to be a later one."""
     external: bool = False
     """External workers fetch it: its time come, it stands in a line for them instead of going down its lane."""
     ended_by: str | None = None

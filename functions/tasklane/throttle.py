@@ -77,11 +77,15 @@ class Limit:
 
 
 class TimeSlot(NamedTuple):
-    """When a task may start (Unix milliseconds), by the rate of which key, and when that was asked for."""
+    """When a task may start (Unix milliseconds), by the rate of which key, and when that was asked for.
+
+    ``first``: an earlier slot, which it keeps by some of its rates.
+    """
 
     at: int
     key: str
     reserved_on: int
+    first: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,9 @@ from tasklane.throttle import Rate
 
 MAX_RANGES: Final = 5_000
 """Free ranges that a timetable keeps. Where it has as many, nobody gets a slot who would leave another one."""
+NEAR_US: Final = 900_000_000
+"""But for slots that are no further off than this, for which it keeps as many again: these are soon over, and whoever
+has a backlog for days keeps nobody else waiting."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,20 +24,25 @@ class SlotRequest:
     """A task asks for a time slot that the rates of all of ``keys`` allow, not before ``at`` (Unix milliseconds).
 
     It may have one, ``held_at``, that still holds by the rates of ``held_by``, some of ``keys``. The slot that it gets
-    may be that one.
+    may be that one. ``held_first``: it has it by some instead of that earlier one.
     """
 
     keys: tuple[str, ...]
     at: int
     held_at: int = 0
+    held_first: int | None = None
     held_by: tuple[str, ...] = ()
 
 
 class Granted(NamedTuple):
-    """A start may be ``at`` that time (Unix milliseconds); the rate of ``key`` is the one that makes it wait."""
+    """A start may be ``at`` that time (Unix milliseconds); the rate of ``key`` is the one that makes it wait.
+
+    ``first``: the task keeps that earlier slot by some of its keys.
+    """
 
     at: int
     key: str
+    first: int | None = None
 
 
 class Full(NamedTuple):
@@ -58,6 +66,7 @@ class Timetable:
 
     def __init__(self, rate: Rate, next_at: int = 0, free: Iterable[tuple[int, int]] = (), *, now: int = 0) -> None:
         self.rate = rate
+        self._now = now
         self.next_at = max(next_at, now)
         self.free = self._usable((max(begin, now), end) for begin, end in free)
         self.given_up = 0
@@ -84,7 +93,8 @@ class Timetable:
     def is_full_for(self, at: int) -> bool:
         """True where a start ``at`` such a moment would leave more free ranges than are kept."""
         taken_from = self._position(at) < len(self.free)
-        return len(self.free) >= MAX_RANGES and len(self._left(at)) > taken_from
+        most = MAX_RANGES if at > self._now + NEAR_US else 2 * MAX_RANGES
+        return len(self.free) >= most and len(self._left(at)) > taken_from
 
     def _left(self, at: int) -> list[tuple[int, int]]:
         """What a start leaves of the free range whose time it takes."""
@@ -124,9 +134,9 @@ def reserve(tables: Mapping[str, Timetable], requests: Sequence[SlotRequest]) ->
 def _reserve(tables: Mapping[str, Timetable], request: SlotRequest) -> Granted | Full:
     """A time slot by all keys, or one that leaves a task the one it has by some of them: whichever is earlier."""
     at, kept = first([tables[key] for key in request.keys], request.at * 1000), _kept(tables, request)
-    asked, given_up = request.keys, request.held_by if request.held_at > request.at else ()
+    asked, given_up, held = request.keys, request.held_by if request.held_at > request.at else (), None
     if kept is not None and kept <= at:
-        asked, given_up, at = _missing(request), (), kept
+        asked, given_up, held, at = _missing(request), (), _held(request), kept
     waits_for = _longest(tables, request, at)
     if len(request.keys) > 1 and any(tables[key].is_full_for(at) for key in asked):
         return Full(waits_for)
@@ -134,7 +144,7 @@ def _reserve(tables: Mapping[str, Timetable], request: SlotRequest) -> Granted |
         tables[key].take(at)
     for key in given_up:
         tables[key].give_up()
-    return Granted(at // 1000, waits_for)
+    return Granted(at // 1000, waits_for, None if held == at // 1000 else held)
 
 
 def _kept(tables: Mapping[str, Timetable], request: SlotRequest) -> int | None:
@@ -146,8 +156,12 @@ def _kept(tables: Mapping[str, Timetable], request: SlotRequest) -> int | None:
     if not request.held_by:
         return None
     at = first([tables[key] for key in _missing(request)], max(request.at, request.held_at) * 1000)
-    latest = request.held_at + min(tables[key].rate.tolerance_ms for key in request.held_by)
+    latest = _held(request) + min(tables[key].rate.tolerance_ms for key in request.held_by)
     return at if at <= latest * 1000 else None
+
+
+def _held(request: SlotRequest) -> int:
+    return request.held_at if request.held_first is None else request.held_first
 
 
 def _longest(tables: Mapping[str, Timetable], request: SlotRequest, at: int) -> str:

@@ -31,6 +31,7 @@ def begun(
         slots=slots,
         reserved_at=None,
         reserved_on=None,
+        reserved_first=None,
         progress=None,
         due_at=task.due_at if due_at is None else due_at,
     )
@@ -141,6 +142,7 @@ def put_off(task: Task, slot: TimeSlot, now: int, timing: Timing) -> Task:
         line=rate_line(slot.key),
         reserved_at=slot.at,
         reserved_on=slot.reserved_on,
+        reserved_first=slot.first,
         sends=0,
     )
     return task.evolve(due_at=next_look(task, now, timing))
@@ -154,7 +156,7 @@ def let_go(task: Task, now: int, timing: Timing) -> Task:
     if task.external:
         return held(task, pull_line(task.type), now, timing)
     if is_rate(task.line):
-        task = task.evolve(run_at=None, reserved_at=None, reserved_on=None)
+        task = task.evolve(run_at=None, reserved_at=None, reserved_on=None, reserved_first=None)
     task = task.evolve(line=None, sends=0)
     return task.evolve(due_at=next_look(task, now, timing))
 
@@ -220,6 +222,7 @@ def _waiting(task: Task, at: int, now: int, timing: Timing) -> Task:
         slots=(),
         reserved_at=None,
         reserved_on=None,
+        reserved_first=None,
         sends=0,
     )
     return task.evolve(due_at=next_look(task, now, timing))
@@ -238,6 +241,7 @@ def _final(task: Task, now: int, timing: Timing) -> Task:
         slots=(),
         reserved_at=None,
         reserved_on=None,
+        reserved_first=None,
         cancel_requested=False,
         outcome_at=None if task.status is Status.COMPLETED else now,
         delete_at=now // 1000 + timing.retention_seconds,

@@ -145,6 +145,7 @@ def a_task_with_every_field(**changes: Any) -> Task:
         slots=("cluster",),
         reserved_at=NOW + 10,
         reserved_on=NOW + 11,
+        reserved_first=NOW + 9,
         line="pause:type:Größe#5 / x",
         cancel_requested=True,
         external=True,

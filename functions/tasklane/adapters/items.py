@@ -59,6 +59,7 @@ _NUMBERS: Final = (
     "continuations",
     "reserved_at",
     "reserved_on",
+    "reserved_first",
     "lease_until",
     "started_at",
     "finished_at",

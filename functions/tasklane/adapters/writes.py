@@ -6,11 +6,13 @@ A batch of PartiQL updates is one request, each with its own condition and its o
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tasklane.adapters.items import Item, Value, guards, key, to_item
 from tasklane.ports import Change, Claim
 from tasklane.task import Status, Task
+
+_SLOT: Final = ("reserved_at", "reserved_on", "reserved_first")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +119,7 @@ def claim_write(claim: Claim) -> Write:
     return Write(
         task_id=message.task_id,
         values=values,
-        removed=("run_at", "progress", "progress_message", "line", "line_rank", "pull", "reserved_at", "reserved_on"),
+        removed=("run_at", "progress", "progress_message", "line", "line_rank", "pull", *_SLOT),
         expected={"status": {"S": message.status}, "run": {"N": str(message.run - 1)}},
     )
 

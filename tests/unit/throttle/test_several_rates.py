@@ -185,6 +185,26 @@ def test_a_slot_by_a_new_rate_is_not_taken_for_one_by_another_rate_that_is_new_t
     assert [task.id for _, task in starts] == [tasks[0].id]
 
 
+def test_who_misses_it_again_and_again_keeps_his_slot_only_for_as_long_as_a_start_may_be_late(
+    home: Installation, starts: list[tuple[int, Task]]
+) -> None:
+    put(home, cluster=TEN, slow=SLOW)
+    tasks = submitted(home, 6, "cluster", "slow")
+    work_off(home)
+    task = min((one for one in tasks if home.task(one).reserved_at), key=lambda one: slots(home, [one])[0])
+    first, last = slots(home, [task])[0], max(slots(home, tasks))
+    seen = []
+    for _ in range(3):
+        home.clock.advance((slots(home, [task])[0] + 5000 - home.clock.now()) / 1000)
+        home.control.reserve(home.services.limits.get("cluster").limit, home.clock.now(), 200)  # it is 21 s behind
+        work_off(home)
+        seen.append((home.task(task).reserved_first, slots(home, [task])[0]))
+
+    assert [kept for kept, _ in seen] == [first, first, None]
+    assert first < seen[0][1] < seen[1][1] <= first + SLOW.tolerance_ms
+    assert seen[2][1] > last
+
+
 def test_cancelled_tasks_leave_gaps_by_all_their_rates(home: Installation) -> None:
     put(home, cluster=TEN, a=FIVE)
     waiting = submitted(home, 50, "cluster", "a")[20:]
@@ -202,6 +222,7 @@ def test_cancelled_tasks_leave_gaps_by_all_their_rates(home: Installation) -> No
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(timetable, "MAX_RANGES", 10)
+    monkeypatch.setattr(timetable, "NEAR_US", 0)
     return 10
 
 
@@ -269,3 +290,17 @@ def test_who_waits_for_room_in_a_timetable_does_not_go_from_line_to_line(home: I
     moved = [change.after.line for change in changes if change.after.line != change.before.line]
     assert moved == [rate_line("slow")] * len(moved)
     assert 2 <= len(moved) <= 3
+
+
+def test_who_has_a_backlog_for_days_keeps_nobody_else_waiting(
+    home: Installation, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He has taken all room that there is for slots which are far off: others have near ones."""
+    monkeypatch.setattr(timetable, "NEAR_US", 60_000_000)
+    put(home, cluster=TEN, slow=SLOW, other=Rate(count=1, period_ms=2000))
+    submitted(home, 30, "cluster", "slow")
+    work_off(home)
+
+    others = submitted(home, small, "cluster", "other")
+
+    worked_off(home, others, within_seconds=2.1 * small + 2)

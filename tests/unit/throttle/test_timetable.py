@@ -147,7 +147,7 @@ def test_who_is_late_by_a_fast_rate_keeps_the_slot_of_a_slow_one() -> None:
     next_at = tables["slow"].next_at
     late = SlotRequest(keys=("fast", "slow"), at=1000, held_at=800, held_by=("slow",))
 
-    assert reserve(tables, [late]) == [Granted(1000, "slow")]
+    assert reserve(tables, [late]) == [Granted(1000, "slow", first=800)]
     assert tables["slow"].next_at == next_at
 
 
@@ -159,6 +159,16 @@ def test_not_where_a_start_would_be_later_than_one_by_that_slot_may_be() -> None
     late = SlotRequest(keys=("fast", "slow"), at=1000, held_at=800, held_by=("slow",))
 
     assert reserve(tables, [late]) == [Granted(126_000, "slow")]
+
+
+def test_nor_where_he_has_kept_it_before_and_would_be_later_than_that_altogether() -> None:
+    """Counted from the last start that he has missed, he would be later each time, and meet those behind at last."""
+    tables = {"fast": Timetable(TEN), "slow": Timetable(SLOW)}
+    granted(tables, *[asks("slow")] * 3)
+    granted(tables, *[asks("fast")] * 500)
+    again = SlotRequest(keys=("fast", "slow"), at=1000, held_at=900, held_first=-20_000, held_by=("slow",))
+
+    assert reserve(tables, [again]) == [Granted(189_000, "slow")]
 
 
 def test_who_can_start_sooner_gives_up_what_he_has() -> None:
@@ -196,6 +206,7 @@ def test_who_has_it_by_all_keys_may_get_a_sooner_one_or_takes_nothing() -> None:
 
 def test_a_timetable_that_is_full_gives_nothing_that_leaves_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timetable, "MAX_RANGES", 3)
+    monkeypatch.setattr(timetable, "NEAR_US", 0)
     tables = {"all": Timetable(TEN), "slow": Timetable(SLOW), "other": Timetable(SLOW)}
     granted(tables, *[asks("all", "slow")] * 4)
     before = tables["slow"].next_at
