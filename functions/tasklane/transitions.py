@@ -231,6 +231,8 @@ def _waiting(task: Task, at: int, now: int, timing: Timing) -> Task:
 def _final(task: Task, now: int, timing: Timing) -> Task:
     callback = task.callback and replace(task.callback, state=CallbackState.PENDING, next_at=now)
     task = task.evolve(
+        # One that is called off while its worker waits for its time slot ends before it was to start.
+        started_at=None if task.started_at is None else min(task.started_at, now),
         finished_at=now,
         callback=callback,
         sends=0,

@@ -113,8 +113,7 @@ def callback_view(callback: Callback) -> dict[str, Any]:
 def timings_view(task: Task) -> dict[str, int | None]:
     """Milliseconds: waited from its creation to its last start, ran in its last run, in all from creation to end."""
     waited = None if task.started_at is None else task.started_at - task.created_at
-    # One that is called off while it waits for its time slot ends before it starts.
-    ran = None if task.started_at is None or task.finished_at is None else max(0, task.finished_at - task.started_at)
+    ran = None if task.started_at is None or task.finished_at is None else task.finished_at - task.started_at
     total = None if task.finished_at is None else task.finished_at - task.created_at
     return {"waited_ms": waited, "ran_ms": ran, "total_ms": total}
 

@@ -19,7 +19,7 @@ from tasklane.timing import (
     next_callback_look,
     next_look,
 )
-from tasklane.transitions import attempt_failed, begun, completed, expired, renewed
+from tasklane.transitions import attempt_failed, begun, cancelled, completed, expired, renewed
 from tests.support.builders import (
     NOW,
     a_completed_task,
@@ -241,3 +241,10 @@ def test_a_run_that_others_wait_for_is_looked_at_right_after_its_lease() -> None
 
     assert after.lease_until == NOW + 75_000
     assert after.due_at == NOW + 80_000
+
+
+def test_one_that_is_called_off_before_its_time_slot_has_not_run() -> None:
+    """A worker has it up to three seconds before."""
+    task = cancelled(a_running_task(started_at=NOW + 2000), NOW + 1000, Timing())
+
+    assert (task.started_at, task.finished_at) == (NOW + 1000, NOW + 1000)

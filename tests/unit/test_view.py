@@ -37,12 +37,6 @@ def test_timings_are_those_of_its_last_run() -> None:
     }
 
 
-def test_one_that_was_called_off_before_its_time_slot_has_not_run() -> None:
-    done = a_completed_task(created_at=NOW - 500, started_at=NOW + 2000, finished_at=NOW + 1000)
-
-    assert task_view(done, NOW, payload={}, result=1)["timings"]["ran_ms"] == 0
-
-
 @pytest.mark.parametrize(
     ("run_at", "shown"),
     [(NOW + 1, Status.SCHEDULED), (NOW, Status.PENDING), (NOW - 1, Status.PENDING), (None, Status.PENDING)],
