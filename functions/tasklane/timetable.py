@@ -134,17 +134,20 @@ def reserve(tables: Mapping[str, Timetable], requests: Sequence[SlotRequest]) ->
 def _reserve(tables: Mapping[str, Timetable], request: SlotRequest) -> Granted | Full:
     """A time slot by all keys, or one that leaves a task the one it has by some of them: whichever is earlier."""
     at, kept = first([tables[key] for key in request.keys], request.at * 1000), _kept(tables, request)
-    asked, given_up, held = request.keys, request.held_by if request.held_at > request.at else (), None
-    if kept is not None and kept <= at:
-        asked, given_up, held, at = _missing(request), (), _held(request), kept
+    keeps = kept is not None and kept <= at
+    asked = _missing(request) if keeps else request.keys
+    at = kept if kept is not None and keeps else at
     waits_for = _longest(tables, request, at)
     if len(request.keys) > 1 and any(tables[key].is_full_for(at) for key in asked):
         return Full(waits_for)
     for key in asked:
         tables[key].take(at)
-    for key in given_up:
-        tables[key].give_up()
-    return Granted(at // 1000, waits_for, None if held == at // 1000 else held)
+    if keeps:
+        return Granted(at // 1000, waits_for, _held(request) if _held(request) < at // 1000 else None)
+    if request.held_at > request.at:
+        for key in request.held_by:
+            tables[key].give_up()
+    return Granted(at // 1000, waits_for)
 
 
 def _kept(tables: Mapping[str, Timetable], request: SlotRequest) -> int | None:
