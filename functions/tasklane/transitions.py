@@ -83,8 +83,12 @@ def completed(task: Task, result: Document, now: int, timing: Timing) -> Task:
 
 
 def cancelled(task: Task, now: int, timing: Timing) -> Task:
-    """A waiting task that was called off, or a running one whose handler has let go."""
-    return _final(task.evolve(status=Status.CANCELLED), now, timing)
+    """A waiting task that was called off, or a running one whose handler has let go.
+
+    While its worker waits for its time slot, it ends before it was to start.
+    """
+    started_at = None if task.started_at is None else min(task.started_at, now)
+    return _final(task.evolve(status=Status.CANCELLED, started_at=started_at), now, timing)
 
 
 def reopened(task: Task, now: int, timing: Timing) -> Task:
@@ -231,8 +235,6 @@ def _waiting(task: Task, at: int, now: int, timing: Timing) -> Task:
 def _final(task: Task, now: int, timing: Timing) -> Task:
     callback = task.callback and replace(task.callback, state=CallbackState.PENDING, next_at=now)
     task = task.evolve(
-        # One that is called off while its worker waits for its time slot ends before it was to start.
-        started_at=None if task.started_at is None else min(task.started_at, now),
         finished_at=now,
         callback=callback,
         sends=0,
